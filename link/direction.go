@@ -1,0 +1,186 @@
+package link
+
+import (
+	"fmt"
+
+	"hilnet/sim"
+	"hilnet/trace"
+)
+
+// IDs numbers the frames of a world, from 1. All links of a world share one.
+type IDs struct{ last uint64 }
+
+func (n *IDs) next() uint64 {
+	n.last++
+	return n.last
+}
+
+// A Verdict is why and where a frame was dropped.
+type Verdict struct {
+	Reason trace.DropReason
+	Stage  string // such as "up/loss"
+	Text   string // the rule, for a person
+}
+
+// An Observer is told what happens to the frames of a direction. It copies what
+// it keeps. Captures are Observers.
+type Observer interface {
+	// Entered is called when a frame has got its number.
+	Entered(d *Direction, f *Frame)
+	// Left is called just before a frame is given to the far end.
+	Left(d *Direction, f *Frame)
+	// Dropped is called for a frame that goes no further.
+	Dropped(d *Direction, f *Frame, v Verdict)
+}
+
+// Counters count the frames of a stage or a direction. At every moment
+//
+//	In + Duplicated + Generated = Out + Dropped + InFlight
+type Counters struct {
+	In, Duplicated, Generated, Out, Dropped, InFlight uint64
+}
+
+func (c Counters) check() error {
+	if c.In+c.Duplicated+c.Generated != c.Out+c.Dropped+c.InFlight {
+		return fmt.Errorf("in %d + duplicated %d + generated %d is not out %d + dropped %d + in flight %d",
+			c.In, c.Duplicated, c.Generated, c.Out, c.Dropped, c.InFlight)
+	}
+	return nil
+}
+
+// Env is a stage's place in its world: its clock, its randomness, its name, and
+// the ledger that every frame it does not pass on must be written to.
+type Env struct {
+	Loop   *sim.Loop
+	Stream sim.Stream // draws of this stage, by Frame.Ordinal
+	Path   string     // such as "up/loss", unique in its link
+
+	dir      *Direction
+	counters Counters
+	inFlight func() uint64
+}
+
+// Drop ends the frame's way: it is counted, reported with its reason, and
+// released. text names the rule for a person.
+func (e *Env) Drop(f *Frame, reason trace.DropReason, text string) {
+	e.counters.Dropped++
+	d := e.dir
+	d.dropped++
+	d.log.Emit(trace.Event{
+		Kind: trace.KindDrop, Node: d.Link, Stage: e.Path, Frame: f.ID,
+		Reason: reason, Len: len(f.Data), Count: int64(f.Ordinal), Text: text,
+	})
+	v := Verdict{Reason: reason, Stage: e.Path, Text: text}
+	for _, o := range d.observers {
+		o.Dropped(d, f, v)
+	}
+	f.Release()
+}
+
+// A Direction is one way through a Link: a Sink for the frames of one end.
+type Direction struct {
+	// Link and Name say which it is, such as "link" and "up".
+	Link, Name string
+
+	loop      *sim.Loop
+	log       *trace.Log
+	ids       *IDs
+	seed      uint64
+	observers []Observer
+
+	first, end       Sink
+	envs             []*Env
+	in, out, dropped uint64
+}
+
+// Put numbers the frame and sends it on its way.
+func (d *Direction) Put(f *Frame) {
+	if f.ID == 0 {
+		f.ID = d.ids.next()
+	}
+	d.in++
+	f.Ordinal, f.Entered = d.in, d.loop.Now()
+	for _, o := range d.observers {
+		o.Entered(d, f)
+	}
+	d.first.Put(f)
+}
+
+// exit is the last Sink of the chain.
+func (d *Direction) exit(f *Frame) {
+	d.out++
+	for _, o := range d.observers {
+		o.Left(d, f)
+	}
+	d.end.Put(f)
+}
+
+// Observe adds an Observer, which is called after those added earlier.
+func (d *Direction) Observe(o Observer) { d.observers = append(d.observers, o) }
+
+// env makes the place of a new stage. The names of a direction's stages differ.
+func (d *Direction) env(name string, inFlight func() uint64) *Env {
+	path := d.Name + "/" + name
+	e := &Env{
+		Loop: d.loop, Stream: sim.NewStream(d.seed, d.Link+"/"+path), Path: path,
+		dir: d, inFlight: inFlight,
+	}
+	d.envs = append(d.envs, e)
+	return e
+}
+
+// counted wraps a stage so that its Env counts what comes in and goes out.
+func counted(e *Env, s Stage) Stage {
+	return func(next Sink) Sink {
+		inner := s(SinkFunc(func(f *Frame) {
+			e.counters.Out++
+			next.Put(f)
+		}))
+		return SinkFunc(func(f *Frame) {
+			e.counters.In++
+			inner.Put(f)
+		})
+	}
+}
+
+// Counters returns the direction's counters; InFlight is what its stages hold.
+func (d *Direction) Counters() Counters {
+	c := Counters{In: d.in, Out: d.out, Dropped: d.dropped}
+	for _, s := range d.StageCounters() {
+		c.Duplicated += s.Duplicated
+		c.Generated += s.Generated
+		c.InFlight += s.InFlight
+	}
+	return c
+}
+
+// StageCounters are the counters of one stage.
+type StageCounters struct {
+	Path string
+	Counters
+}
+
+// StageCounters returns the counters of all stages in their order.
+func (d *Direction) StageCounters() []StageCounters {
+	all := make([]StageCounters, len(d.envs))
+	for i, e := range d.envs {
+		all[i] = StageCounters{e.Path, e.counters}
+		if e.inFlight != nil {
+			all[i].InFlight = e.inFlight()
+		}
+	}
+	return all
+}
+
+// Check returns an error when a frame is unaccounted for.
+func (d *Direction) Check() error {
+	for _, s := range d.StageCounters() {
+		if err := s.check(); err != nil {
+			return fmt.Errorf("link: %s: stage %s: %w", d.Link, s.Path, err)
+		}
+	}
+	if err := d.Counters().check(); err != nil {
+		return fmt.Errorf("link: %s: direction %s: %w", d.Link, d.Name, err)
+	}
+	return nil
+}

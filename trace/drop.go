@@ -1,0 +1,107 @@
+package trace
+
+import "slices"
+
+// A DropReason names why a frame, packet or message went no further. Its names
+// are part of the trace format; `emu explain NAME` prints Explain's text.
+type DropReason string
+
+// The reasons that links and NICs give. Other packages add theirs as constants
+// of this type and name them in Explain's table.
+const (
+	DropLoss       DropReason = "loss"
+	DropBlackhole  DropReason = "blackhole"
+	DropQueueFull  DropReason = "queue_full"
+	DropTooLong    DropReason = "too_long"
+	DropMatch      DropReason = "match"
+	DropLinkDown   DropReason = "link_down"
+	DropTxError    DropReason = "tx_error"
+	DropRxPool     DropReason = "rx_pool_empty"
+	DropTxPool     DropReason = "tx_pool_empty"
+	DropControl    DropReason = "control_pool_empty"
+	DropMalformed  DropReason = "malformed"
+	DropChecksum   DropReason = "checksum"
+	DropNotForUs   DropReason = "not_for_us"
+	DropUnknown    DropReason = "unknown_protocol"
+	DropNoPort     DropReason = "no_listener"
+	DropNoRoute    DropReason = "no_route"
+	DropARPQueue   DropReason = "arp_queue_full"
+	DropARPTimeout DropReason = "arp_timeout"
+	DropNoUpper    DropReason = "no_stack"
+	DropTapBacklog DropReason = "tap_backlog"
+	DropTapWrite   DropReason = "tap_write"
+
+	DropSessionQueue  DropReason = "session_queue_full"
+	DropRetainedFull  DropReason = "retained_full"
+	DropQoS0Offline   DropReason = "qos0_offline"
+	DropConnLimit     DropReason = "connection_limit"
+	DropPacketTooBig  DropReason = "packet_too_large"
+	DropSessionLimit  DropReason = "session_limit"
+	DropQoS0Inflight  DropReason = "qos0_backlog"
+	DropPublishCopy   DropReason = "publish_copy_no_packet"
+	DropMalformedMQTT DropReason = "mqtt_malformed"
+	DropUnread        DropReason = "unread_at_disconnect"
+)
+
+// An Explanation says what a name in a trace means.
+type Explanation struct {
+	Name   string
+	Text   string // one sentence for a person
+	Source string // where the behaviour comes from
+}
+
+var explanations = []Explanation{
+	{string(DropLoss), "A loss stage of the link drew this frame.", "scenario: links"},
+	{string(DropBlackhole), "The link was cut without telling anyone.", "scenario: timeline"},
+	{string(DropQueueFull), "The queue in front of the link's rate limit was full.", "scenario: links, queue"},
+	{string(DropTooLong), "The frame is longer than the interface takes.", "scenario: mtu"},
+	{string(DropMatch), "A rule of the scenario named this frame.", "scenario: links, match"},
+	{string(DropLinkDown), "The NIC had no carrier: the driver dropped the frame, as a typical NetX driver does.", "netxduo driver, NX_LINK_PACKET_SEND with link down"},
+	{string(DropTxError), "The driver's send failed.", "scenario: timeline, tx_error"},
+	{string(DropRxPool), "The driver found no free packet for an arriving frame.", "netxduo nx_ram_network_driver.c, _nx_ram_network_driver_output"},
+	{string(DropTxPool), "The stack found no free packet for what it had to send.", "netxduo nx_packet_allocate.c"},
+	{string(DropControl), "A control packet (ACK, SYN, FIN, RST, ARP) was not sent because the pool was empty; nobody was told.", "netxduo nx_tcp_packet_send_control.c"},
+	{string(DropMalformed), "The frame could not be decoded.", "RFC of the layer named in the text"},
+	{string(DropChecksum), "A checksum was wrong.", "RFC 1071"},
+	{string(DropNotForUs), "The frame's destination is another host.", "RFC 1122 3.2.1.3"},
+	{string(DropUnknown), "The host does not speak this protocol.", "RFC 1122 3.2.2.1"},
+	{string(DropNoPort), "No socket of the host takes this segment.", "RFC 9293 3.10.7.1"},
+	{string(DropNoRoute), "The host has no route to the destination.", "RFC 1122 3.3.1"},
+	{string(DropARPQueue), "Too many packets waited for one ARP reply; the oldest went.", "netxduo NX_ARP_MAX_QUEUE_DEPTH; RFC 1122 2.3.2.2"},
+	{string(DropARPTimeout), "Nobody answered ARP, so the packets that waited were given up.", "netxduo NX_ARP_MAXIMUM_RETRIES; RFC 826"},
+	{string(DropNoUpper), "The NIC has no stack yet, or no longer.", "nic.NIC"},
+	{string(DropTapBacklog), "Frames came from the TAP faster than the loop took them.", "sim.MaxPosted"},
+	{string(DropTapWrite), "The kernel refused a frame written to the TAP (its interface is down).", "Linux tun.c, tun_get_user"},
+	{string(DropSessionQueue), "The session's queue of messages was full.", "broker: max_queued"},
+	{string(DropRetainedFull), "The broker keeps no more retained messages.", "broker: max_retained"},
+	{string(DropQoS0Offline), "A QoS 0 message was not kept for a client that is away.", "MQTT 3.1.1 section 4.1"},
+	{string(DropConnLimit), "The broker takes no more connections.", "broker: max_connections"},
+	{string(DropPacketTooBig), "An MQTT packet is larger than the broker takes.", "broker: max_packet"},
+	{string(DropSessionLimit), "The broker keeps no more sessions.", "broker: max_sessions"},
+	{string(DropQoS0Inflight), "A QoS 0 message was not sent because the client reads too slowly.", "broker: max_queued"},
+	{string(DropPublishCopy), "The client had no packet to copy one of several messages in a segment into; a QoS 1 message is then never acknowledged.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_packet_receive_process"},
+	{string(DropMalformedMQTT), "The client could not parse an MQTT packet.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_packet_receive_process"},
+	{string(DropUnread), "Received messages that the application had not taken were discarded at the disconnect.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_process_disconnect"},
+}
+
+// Explain returns what a name in a trace means.
+func Explain(name string) (Explanation, bool) {
+	for _, e := range explanations {
+		if e.Name == name {
+			return e, true
+		}
+	}
+	return Explanation{}, false
+}
+
+// Explanations returns all names that Explain knows, sorted.
+func Explanations() []Explanation {
+	all := slices.Clone(explanations)
+	slices.SortFunc(all, func(a, b Explanation) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return all
+}

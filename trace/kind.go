@@ -1,0 +1,82 @@
+package trace
+
+// A Kind says what happened. Its names are part of the trace format.
+type Kind string
+
+// The kinds of event.
+const (
+	// A frame, packet or message was dropped: Reason, Stage, and what of Frame, Client, Topic, Len is known.
+	KindDrop Kind = "drop"
+	// A link stage made a second copy of a frame: Frame (the first), Count (the copy's frame number).
+	KindDuplicate Kind = "duplicate"
+	// A link stage changed a frame: Frame, Text.
+	KindCorrupt Kind = "corrupt"
+	// The link changed: Text ("blackhole", "clear").
+	KindLink Kind = "link"
+	// A device's NIC changed: Text ("link_up", "link_down", "tx_error").
+	KindNIC Kind = "nic"
+	// The scenario's timeline acted: Text.
+	KindAction Kind = "action"
+
+	// A pool had no packet: Stage (the pool), Text (who asked), Count (ticks it may wait).
+	KindPoolEmpty Kind = "pool.empty"
+	// A pool reached a new minimum: Stage, Count (free packets).
+	KindPoolLow Kind = "pool.low"
+	// The scenario took packets away or gave them back: Stage, Count (packets, negative when given back).
+	KindPoolLeak Kind = "pool.leak"
+
+	// The device's TCP: Text.
+	KindTCP Kind = "tcp"
+	// The device's ARP: Text.
+	KindARP Kind = "arp"
+	// An ICMP echo was answered or its answer arrived: Text.
+	KindPing Kind = "ping"
+
+	// The client was asked to connect: Client, Text (server), Count (keepalive seconds).
+	KindConnect Kind = "mqtt.connect"
+	// The connection attempt ended: Client, Status.
+	KindConnected Kind = "mqtt.connected"
+	// The session ended: Client, Text (cause).
+	KindDisconnected Kind = "mqtt.disconnected"
+	// The application published: Client, Topic, QoS, ID, Len, Hash, Status (0: handed to TCP).
+	KindPublish Kind = "mqtt.publish"
+	// A queued message was sent again after a reconnect: Client, Topic, ID, Hash.
+	KindRepublish Kind = "mqtt.republish"
+	// The broker acknowledged a message (PUBACK or PUBCOMP): Client, ID, Hash, Count (ns since the publish call).
+	KindAcked Kind = "mqtt.acked"
+	// The client asked for a subscription or its end: Client, Topic, QoS, ID, Status.
+	KindSubscribe   Kind = "mqtt.subscribe"
+	KindSubscribed  Kind = "mqtt.subscribed"
+	KindUnsubscribe Kind = "mqtt.unsubscribe"
+	// A PUBLISH arrived at the client and was queued: Client, Topic, QoS, ID, Len, Hash, Count (queue depth).
+	KindReceived Kind = "mqtt.received"
+	// The application took a message: Client, Topic, Len, Hash, Status.
+	KindMessageGet Kind = "mqtt.message_get"
+	// Keepalive: a PINGREQ left, its PINGRESP came, or did not come in time.
+	KindPingReq     Kind = "mqtt.pingreq"
+	KindPingResp    Kind = "mqtt.pingresp"
+	KindPingTimeout Kind = "mqtt.ping_timeout"
+	// A thread has waited for something: Stage (thread), Text (what for, what it holds), Count (ns).
+	KindWait Kind = "thread.wait"
+
+	// A client connected to the broker: Client, Status (CONNACK code), Text (remote), Count (1: session present).
+	KindBrokerConnected Kind = "broker.connected"
+	// A client's connection ended at the broker: Client, Text (cause).
+	KindBrokerDisconnected Kind = "broker.disconnected"
+	// A PUBLISH arrived at the broker: Client, Topic, QoS, ID, Dup, Len, Hash.
+	KindBrokerReceived Kind = "broker.received"
+	// The broker sent a PUBLISH to a subscriber: Client, Topic, QoS, ID, Dup, Len, Hash.
+	KindBrokerSent Kind = "broker.sent"
+	// A subscriber acknowledged: Client, ID, Hash.
+	KindBrokerAcked Kind = "broker.acked"
+	// A client subscribed or unsubscribed: Client, Topic, QoS (granted).
+	KindBrokerSubscribed   Kind = "broker.subscribed"
+	KindBrokerUnsubscribed Kind = "broker.unsubscribed"
+
+	// The application said something: Text.
+	KindApp Kind = "app"
+	// Counters of a part at the end of the run: Node, Stage, Values.
+	KindCounters Kind = "counters"
+	// The run ended: Text (why), Count (ns of the run).
+	KindEnd Kind = "end"
+)
