@@ -23,11 +23,11 @@ type Task struct {
 	next    func() (struct{}, bool)
 	halt    func()
 	yield   func(struct{}) bool
+	resume  func() // Resume, made a value once
 	timer   *Timer
 	cond    *Cond // what the Task waits on
 	woken   bool
 	waiting bool
-	running bool
 	done    bool
 }
 
@@ -59,6 +59,7 @@ func (l *Loop) Go(name string, fn func(*Task)) *Task {
 func (l *Loop) NewTask(name string, fn func(*Task)) *Task {
 	t := &Task{loop: l, name: name}
 	t.timer = l.NewTimer(t.expire)
+	t.resume = t.Resume
 	t.next, t.halt = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
 		defer func() {
@@ -142,9 +143,7 @@ func (t *Task) Resume() {
 		panic(fmt.Sprintf("sim: task %q resumed by task %q", t.name, l.current.name))
 	}
 	l.current = t
-	t.running = true
 	t.next()
-	t.running = false
 	l.current = nil
 	if t.done {
 		l.forget(t)
@@ -190,7 +189,7 @@ func (t *Task) ready(woken bool) {
 		t.Ready()
 		return
 	}
-	t.loop.At(t.loop.now, t.Resume)
+	t.loop.At(t.loop.now, t.resume)
 }
 
 func (t *Task) stop() {
