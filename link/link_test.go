@@ -332,13 +332,14 @@ func TestALinkDoesNotAllocateInSteadyState(t *testing.T) {
 		for range 10 {
 			b.send(0, 60)
 		}
-		b.run(10 * time.Millisecond)
+		if err := b.loop.Run(b.loop.Now().Add(10 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for range 100 {
 		work()
 	}
-	// Check itself makes two slices a direction.
-	if n := testing.AllocsPerRun(100, work); n > 8 {
+	if n := testing.AllocsPerRun(100, work); n >= 1 {
 		t.Errorf("%v allocations for ten frames", n)
 	}
 }
