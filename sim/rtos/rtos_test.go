@@ -99,7 +99,7 @@ func TestInterruptWakesThreadsByPriorityAfterItReturns(t *testing.T) {
 	for i, name := range []string{"low", "high"} {
 		w.NewThread(name, 9-i, func(*rtos.Thread) {
 			flags.Get(1, true, false, rtos.WaitForever)
-			w.say(name)
+			w.say("%s", name)
 		})
 	}
 	w.loop.At(at(4), func() {
