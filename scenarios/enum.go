@@ -1,0 +1,138 @@
+package scenarios
+
+// enum is a string type with a closed set of values.
+type enum interface{ Values() []string }
+
+// Clock is the time that a run passes in.
+type Clock string
+
+// The clocks.
+const (
+	Virtual Clock = "virtual"
+	Real    Clock = "real"
+)
+
+// Values returns the valid clocks.
+func (Clock) Values() []string { return []string{string(Virtual), string(Real)} }
+
+// DeviceKind is what a device is made of.
+type DeviceKind string
+
+// KindModel is a model of a stack and its MQTT client.
+const KindModel DeviceKind = "model"
+
+// Values returns the valid kinds of device.
+func (DeviceKind) Values() []string { return []string{string(KindModel)} }
+
+// Profile is the network stack that a model device has.
+type Profile string
+
+// The profiles.
+const (
+	ProfileNetX  Profile = "netx"
+	ProfileLinux Profile = "linux"
+)
+
+// Values returns the valid profiles.
+func (Profile) Values() []string { return []string{string(ProfileNetX), string(ProfileLinux)} }
+
+// Quirks says which deviations from the standard a modelled client has.
+type Quirks struct {
+	None bool // the client follows the standard
+}
+
+// QoS is an MQTT quality of service. The NetX client sends 0 and 1.
+type QoS uint8
+
+// BrokerKind is what stands at the other end.
+type BrokerKind string
+
+// The kinds of broker.
+const (
+	BrokerModel BrokerKind = "model"
+	BrokerTap   BrokerKind = "tap"
+)
+
+// Values returns the valid kinds of broker.
+func (BrokerKind) Values() []string { return []string{string(BrokerModel), string(BrokerTap)} }
+
+// Point is a place where frames are recorded.
+type Point string
+
+// The capture points.
+const (
+	PointDevice Point = "device"
+	PointPeer   Point = "peer"
+)
+
+// Values returns the valid capture points.
+func (Point) Values() []string { return []string{string(PointDevice), string(PointPeer)} }
+
+// Way says which directions of a link an action changes.
+type Way string
+
+// The ways.
+const (
+	Both Way = "both"
+	Up   Way = "up"
+	Down Way = "down"
+)
+
+// Values returns the valid ways.
+func (Way) Values() []string { return []string{string(Both), string(Up), string(Down)} }
+
+// Takes reports whether w includes the way up and the way down.
+func (w Way) Takes() (up, down bool) { return w != Down, w != Up }
+
+// ActionKind is what an entry of the timeline does.
+type ActionKind string
+
+// The actions.
+const (
+	Blackhole     ActionKind = "blackhole"
+	LinkDown      ActionKind = "link_down"
+	TxError       ActionKind = "tx_error"
+	SetLoss       ActionKind = "loss"
+	SetDelay      ActionKind = "delay"
+	SetRate       ActionKind = "rate"
+	Leak          ActionKind = "leak"
+	ReleaseLeak   ActionKind = "release"
+	BrokerPublish ActionKind = "broker_publish"
+)
+
+// Values returns the valid actions.
+func (ActionKind) Values() []string {
+	return []string{
+		string(Blackhole), string(LinkDown), string(TxError), string(SetLoss), string(SetDelay), string(SetRate),
+		string(Leak), string(ReleaseLeak), string(BrokerPublish),
+	}
+}
+
+// WaitEvent is what a wait_for step waits for.
+type WaitEvent string
+
+// The events of wait_for. Each is a state: where it holds already, the step
+// ends at once.
+const (
+	WhenConnected    WaitEvent = "connected"    // the client has a session with the broker
+	WhenDisconnected WaitEvent = "disconnected" // it has none
+	WhenMessage      WaitEvent = "message"      // a received message waits for message_get
+	WhenAcked        WaitEvent = "acked"        // every QoS 1 message published so far is acknowledged
+)
+
+// Values returns the valid events.
+func (WaitEvent) Values() []string {
+	return []string{string(WhenConnected), string(WhenDisconnected), string(WhenMessage), string(WhenAcked)}
+}
+
+// MessageGet says how many of the received messages a message_get step takes.
+type MessageGet string
+
+// The ways to take messages.
+const (
+	GetOne MessageGet = "one" // the oldest one; none is not an error
+	GetAll MessageGet = "all" // all that wait
+)
+
+// Values returns the valid ways to take messages.
+func (MessageGet) Values() []string { return []string{string(GetOne), string(GetAll)} }

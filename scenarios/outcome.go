@@ -1,0 +1,158 @@
+package scenarios
+
+import (
+	"time"
+
+	"hilnet/sim"
+)
+
+// An Outcome is what a run came to, computed from its trace alone by a [Tally].
+// Its fields are the names that expectations use (the expr tags) and the keys of
+// the JSON result. "Accepted" means that the client's publish call returned
+// success, whether or not the message got any further.
+type Outcome struct {
+	// Counters over all devices.
+	Traffic `expr:""`
+
+	// Length of the run (end event).
+	Duration time.Duration `json:"duration" expr:"duration_of_run"`
+	// Frames and messages that were dropped (drop events), by reason and by place.
+	Drops Drops `json:"drops" expr:"drops"`
+	// Parts whose counters contradict each other, each in words. Empty when every
+	// frame is accounted for.
+	ConservationErrors []string `json:"conservation_errors" expr:"conservation_errors"`
+
+	// The same by device and by link, in the order of the scenario.
+	Devices []DeviceOutcome `json:"devices" expr:"-"`
+	Links   []LinkOutcome   `json:"links" expr:"-"`
+
+	firsts map[string][]Moment
+}
+
+// A Moment is an event of the trace, for a message.
+type Moment struct {
+	T    sim.Time `json:"t"`
+	Seq  uint64   `json:"seq"`
+	Text string   `json:"text"`
+}
+
+// Traffic counts the MQTT traffic of one device, or of all.
+type Traffic struct {
+	// Messages that the client accepted (publish events with status 0), of any
+	// quality of service. Not counted: calls that failed; sending again.
+	Published int `json:"published" expr:"published"`
+	// Publish calls that failed (publish events with another status).
+	PublishErrors int `json:"publish_errors" expr:"publish_errors"`
+	// Messages that the broker acknowledged to the client (acked events).
+	Acknowledged int `json:"acknowledged" expr:"acknowledged"`
+	// Different messages that arrived at the broker (broker.received events, less
+	// duplicated). Equal messages are counted as often as they were published.
+	// Unknown with a real broker.
+	Delivered int `json:"delivered" expr:"delivered"`
+	// Accepted messages of QoS 1 that did not arrive at the broker, those still
+	// under way at the end included. Unknown with a real broker.
+	Lost int `json:"lost" expr:"lost"`
+	// Arrivals at the broker beyond the first of each message. Unknown with a real
+	// broker.
+	Duplicated int `json:"duplicated" expr:"duplicated"`
+	// Messages that the application took (message_get events with status 0).
+	Received int `json:"received" expr:"received"`
+	// Connections that came up (connected events with status 0).
+	Connects int `json:"connects" expr:"connects"`
+	// Attempts to connect that failed (connected events with another status).
+	ConnectErrors int `json:"connect_errors" expr:"connect_errors"`
+	// Connections that came up after the first one of each device.
+	Reconnects int `json:"reconnects" expr:"reconnects"`
+	// Sessions that ended (disconnected events), for whatever cause.
+	Disconnects int `json:"disconnects" expr:"disconnects"`
+	// Keepalive requests that nobody answered in time (ping_timeout events).
+	PingTimeouts int `json:"ping_timeouts" expr:"ping_timeouts"`
+
+	// From the publish call to its acknowledgement (count of the acked events):
+	// median, 95th and 99th percentile by nearest rank, and maximum. 0 when
+	// nothing was acknowledged. Messages that were not are not in it.
+	LatencyP50 time.Duration `json:"latency_p50" expr:"latency_p50"`
+	LatencyP95 time.Duration `json:"latency_p95" expr:"latency_p95"`
+	LatencyP99 time.Duration `json:"latency_p99" expr:"latency_p99"`
+	LatencyMax time.Duration `json:"latency_max" expr:"latency_max"`
+	// Moment of the last acknowledgement, from the start of the run; 0 when there
+	// was none.
+	LastAckTime time.Duration `json:"last_ack_time" expr:"last_ack_time"`
+}
+
+// DeviceOutcome is the part of an Outcome that one device has.
+type DeviceOutcome struct {
+	Name    string `json:"name" expr:"name"`
+	Traffic `expr:""`
+	Pool    PoolOutcome `json:"pool" expr:"pool"`
+	// Drops at the device itself: its NIC, its stack, its client.
+	Drops Drops `json:"drops" expr:"drops"`
+}
+
+// PoolOutcome is how a device's packet pool fared (counters event of the stage
+// "pool"; without one, what pool.low and pool.empty events tell).
+type PoolOutcome struct {
+	// Packets of the pool.
+	Total int `json:"total" expr:"total"`
+	// Fewest packets that were free at any moment.
+	MinFree int `json:"min_free" expr:"min_free"`
+	// Packets that were free at the end.
+	FreeAtEnd int `json:"free_at_end" expr:"free_at_end"`
+	// Requests that found no free packet.
+	EmptyRequests int `json:"empty_requests" expr:"empty_requests"`
+}
+
+// Drops counts drop events.
+type Drops struct {
+	Total int `json:"total" expr:"total"`
+	// By reason, such as drops.reason.loss.
+	Reason map[string]int `json:"reason" expr:"reason"`
+	// By node and stage, such as drops.stage["link/up/loss"].
+	Stage map[string]int `json:"stage" expr:"stage"`
+}
+
+// LinkOutcome is the part of an Outcome that one link has.
+type LinkOutcome struct {
+	Name string     `json:"name" expr:"name"`
+	Up   WayOutcome `json:"up" expr:"up"`
+	Down WayOutcome `json:"down" expr:"down"`
+}
+
+// WayOutcome counts the frames of one direction of a link (counters events of
+// the stages "up" and "down").
+type WayOutcome struct {
+	// Frames that entered, and those that arrived at the far end.
+	Entered int `json:"entered" expr:"entered"`
+	Arrived int `json:"arrived" expr:"arrived"`
+	// Frames that were dropped, and those under way at the end.
+	Dropped  int `json:"dropped" expr:"dropped"`
+	InFlight int `json:"in_flight" expr:"in_flight"`
+	// Copies that the link made of frames.
+	Duplicated int `json:"duplicated" expr:"duplicated"`
+	// Drops by reason, such as link("link").up.reason.loss (drop events).
+	Reason map[string]int `json:"reason" expr:"reason"`
+}
+
+// The counters events that a Tally reads: Node is the device or link, Stage one
+// of these names or a stage of a direction such as "up/loss", Values have these
+// names.
+const (
+	StagePool = "pool" // at a device: total, free, min_free, empty_requests
+	StageUp   = "up"   // at a link: in, duplicated, generated, out, dropped, in_flight
+	StageDown = "down"
+)
+
+// The names of the Values of counters events.
+const (
+	ValueTotal         = "total"
+	ValueFree          = "free"
+	ValueMinFree       = "min_free"
+	ValueEmptyRequests = "empty_requests"
+
+	ValueIn         = "in"
+	ValueDuplicated = "duplicated"
+	ValueGenerated  = "generated"
+	ValueOut        = "out"
+	ValueDropped    = "dropped"
+	ValueInFlight   = "in_flight"
+)
