@@ -1,0 +1,77 @@
+package nic
+
+import "fmt"
+
+// A Status is the result of a NetX call, with NetX's numbers: the NX_ codes of
+// nx_api.h and, from 0x10000 on, the NXD_MQTT_ codes of nxd_mqtt_client.h,
+// which share one number space. Zero is success.
+type Status uint32
+
+// The NX_ codes that this project's parts return.
+const (
+	Success           Status = 0x00
+	NoPacket          Status = 0x01 // the pool is empty, or a socket has nothing to read
+	Underflow         Status = 0x02
+	Deleted           Status = 0x05
+	PoolError         Status = 0x06
+	PtrError          Status = 0x07
+	WaitError         Status = 0x08
+	SizeError         Status = 0x09
+	InvalidPacket     Status = 0x12
+	WaitAborted       Status = 0x1A
+	IPAddressError    Status = 0x21
+	AlreadyBound      Status = 0x22
+	PortUnavailable   Status = 0x23
+	NotBound          Status = 0x24
+	SocketUnbound     Status = 0x26
+	NotCreated        Status = 0x27
+	NotClosed         Status = 0x35
+	InProgress        Status = 0x37
+	NotConnected      Status = 0x38
+	WindowOverflow    Status = 0x39
+	DisconnectFailed  Status = 0x41
+	StillBound        Status = 0x42
+	NoFreePorts       Status = 0x45
+	InvalidPort       Status = 0x46
+	TxQueueDepth      Status = 0x49
+	NotSupported      Status = 0x4B
+	InvalidParameters Status = 0x4D
+	PacketOffsetError Status = 0x53
+	Continue          Status = 0x55
+)
+
+// statusNames holds every code a user may see in a trace, MQTT's included, so
+// that a number has one name wherever it is printed.
+var statusNames = map[Status]string{
+	Success: "NX_SUCCESS", NoPacket: "NX_NO_PACKET", Underflow: "NX_UNDERFLOW", Deleted: "NX_DELETED",
+	PoolError: "NX_POOL_ERROR", PtrError: "NX_PTR_ERROR", WaitError: "NX_WAIT_ERROR", SizeError: "NX_SIZE_ERROR",
+	InvalidPacket: "NX_INVALID_PACKET", WaitAborted: "NX_WAIT_ABORTED", IPAddressError: "NX_IP_ADDRESS_ERROR",
+	AlreadyBound: "NX_ALREADY_BOUND", PortUnavailable: "NX_PORT_UNAVAILABLE", NotBound: "NX_NOT_BOUND",
+	SocketUnbound: "NX_SOCKET_UNBOUND", NotCreated: "NX_NOT_CREATED", NotClosed: "NX_NOT_CLOSED",
+	InProgress: "NX_IN_PROGRESS", NotConnected: "NX_NOT_CONNECTED", WindowOverflow: "NX_WINDOW_OVERFLOW",
+	DisconnectFailed: "NX_DISCONNECT_FAILED", StillBound: "NX_STILL_BOUND", NoFreePorts: "NX_NO_FREE_PORTS",
+	InvalidPort: "NX_INVALID_PORT", TxQueueDepth: "NX_TX_QUEUE_DEPTH", NotSupported: "NX_NOT_SUPPORTED",
+	InvalidParameters: "NX_INVALID_PARAMETERS", PacketOffsetError: "NX_PACKET_OFFSET_ERROR", Continue: "NX_CONTINUE",
+
+	0x10001: "NXD_MQTT_ALREADY_CONNECTED", 0x10002: "NXD_MQTT_NOT_CONNECTED", 0x10003: "NXD_MQTT_MUTEX_FAILURE",
+	0x10004: "NXD_MQTT_INTERNAL_ERROR", 0x10005: "NXD_MQTT_CONNECT_FAILURE", 0x10006: "NXD_MQTT_PACKET_POOL_FAILURE",
+	0x10007: "NXD_MQTT_COMMUNICATION_FAILURE", 0x10008: "NXD_MQTT_SERVER_MESSAGE_FAILURE",
+	0x10009: "NXD_MQTT_INVALID_PARAMETER", 0x1000A: "NXD_MQTT_NO_MESSAGE", 0x1000B: "NXD_MQTT_PACKET_POOL_EMPTY",
+	0x1000C: "NXD_MQTT_QOS2_NOT_SUPPORTED", 0x1000D: "NXD_MQTT_INSUFFICIENT_BUFFER_SPACE",
+	0x1000E: "NXD_MQTT_CLIENT_NOT_RUNNING", 0x1000F: "NXD_MQTT_INVALID_PACKET", 0x10010: "NXD_MQTT_PARTIAL_PACKET",
+	0x10011: "NXD_MQTT_CONNECTING", 0x10012: "NXD_MQTT_INVALID_STATE",
+	0x10080: "NXD_MQTT_ERROR_CONNECT_RETURN_CODE", 0x10081: "NXD_MQTT_ERROR_UNACCEPTABLE_PROTOCOL",
+	0x10082: "NXD_MQTT_ERROR_IDENTIFYIER_REJECTED", 0x10083: "NXD_MQTT_ERROR_SERVER_UNAVAILABLE",
+	0x10084: "NXD_MQTT_ERROR_BAD_USERNAME_PASSWORD", 0x10085: "NXD_MQTT_ERROR_NOT_AUTHORIZED",
+}
+
+// OK reports whether the call succeeded.
+func (s Status) OK() bool { return s == Success }
+
+// String returns NetX's name of the code, and its number if it has none.
+func (s Status) String() string {
+	if name, ok := statusNames[s]; ok {
+		return name
+	}
+	return fmt.Sprintf("0x%X", uint32(s))
+}
