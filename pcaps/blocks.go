@@ -159,11 +159,20 @@ func (r *Reader) packetBlock(body []byte) string {
 	p.Ticks = r.order.ticks(body[4:])
 	p.Time = r.clocks[p.Interface].stamp(p.Ticks)
 	p.Data = body[20 : 20+captured]
-	p.OriginalLen = int(r.order.u32(body[16:]))
+	p.OriginalLen = originalLength(r.order.u32(body[16:]), captured)
 	l := r.options(body, min(20+pad4(int(captured)), len(body)))
 	decodePacket(l, p)
 	r.record.Packet = p
 	return l.bad
+}
+
+// originalLength reads a length on the wire of 0 beside captured bytes, which some
+// tools write for "not known", as the captured length.
+func originalLength(stated, captured uint32) int {
+	if stated == 0 {
+		return int(captured)
+	}
+	return int(stated)
 }
 
 const obsoleteDropsUnknown = 0xFFFF

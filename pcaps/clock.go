@@ -150,10 +150,13 @@ func (c *clock) ticks(s Stamp) (uint64, bool) {
 		return 0, since == 0 && nanos == 0
 	}
 	hi, whole := bits.Mul64(uint64(since), c.units)
-	fracHi, fracLo := bits.Mul64(uint64(nanos), c.units)
-	part, rest := bits.Div64(fracHi, fracLo, nanosPerSecond)
-	if rest != 0 && c.units > nanosPerSecond {
-		part++
+	var part uint64
+	if c.units <= nanosPerSecond { // the latest tick that stamp shows at s or before
+		part = (uint64(nanos+1)*c.units - 1) / nanosPerSecond
+	} else { // the earliest tick of the nanosecond
+		hi, lo := bits.Mul64(uint64(nanos), c.units)
+		quotient, rest := bits.Div64(hi, lo, nanosPerSecond)
+		part = quotient + min(rest, 1)
 	}
 	sum, carry := bits.Add64(whole, part, 0)
 	return sum, hi == 0 && carry == 0

@@ -109,9 +109,9 @@ type File struct {
 // Create makes or empties a file and starts a pcapng file with s as its section
 // header in it. Close it.
 func Create(path string, s Section, config WriterConfig) (*File, error) {
-	f, err := os.Create(path)
+	f, err := createFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("pcaps: %w", err)
+		return nil, err
 	}
 	w, err := NewWriter(f, s, config)
 	if err != nil {
@@ -119,6 +119,14 @@ func Create(path string, s Section, config WriterConfig) (*File, error) {
 		return nil, err
 	}
 	return &File{w, f}, nil
+}
+
+func createFile(path string) (*os.File, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("pcaps: %w", err)
+	}
+	return f, nil
 }
 
 // Close flushes and closes the file.

@@ -101,7 +101,7 @@ func (r *Reader) nextClassic() error {
 	seconds, fraction := uint64(r.order.u32(b)), uint64(r.order.u32(b[4:]))
 	p.Time = Stamp(seconds*nanosPerSecond + fraction*r.classic.perTick) // < 2^63
 	p.Ticks = uint64(p.Time) / r.classic.perTick
-	p.Data, p.OriginalLen = b[classicRecordHeader:], int(original)
+	p.Data, p.OriginalLen = b[classicRecordHeader:], originalLength(original, captured)
 	r.record.Packet = p
 	r.done(total)
 	return nil
