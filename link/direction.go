@@ -10,7 +10,8 @@ import (
 // IDs numbers the frames of a world, from 1. All links of a world share one.
 type IDs struct{ last uint64 }
 
-func (n *IDs) next() uint64 {
+// Next returns the next number, for frames that get theirs before they enter a link.
+func (n *IDs) Next() uint64 {
 	n.last++
 	return n.last
 }
@@ -96,7 +97,7 @@ type Direction struct {
 // Put numbers the frame and sends it on its way.
 func (d *Direction) Put(f *Frame) {
 	if f.ID == 0 {
-		f.ID = d.ids.next()
+		f.ID = d.ids.Next()
 	}
 	d.in++
 	f.Ordinal, f.Entered = d.in, d.loop.Now()
