@@ -1,0 +1,206 @@
+package broker
+
+import (
+	"hilnet/mqtt/codec"
+	"hilnet/sim"
+	"hilnet/trace"
+)
+
+// ConnID names a connection. Its owner chooses it, and may use it again after
+// Closed or an Output with Close or Abort.
+type ConnID uint64
+
+// Broker is an MQTT server. Make it with New.
+type Broker struct {
+	cfg      Config
+	conns    map[ConnID]*conn    // looked up, never iterated
+	sessions map[string]*session // by client identifier; looked up, never iterated
+	subs     subscriptions
+	retained retained
+	timers   timers
+	topics   map[string]string // topic names seen lately, so that repeating one costs no memory
+
+	packet   codec.Packet // what is being handled
+	codes    []byte       // SUBACK under construction
+	matched  []*session   // subscribers of the message being passed on
+	incoming message      // message being passed on; its payload lies in the input
+	kept     *message     // copy of incoming, once somebody keeps it
+	name     []byte       // topic name under construction
+	lastSeq  uint64       // number of the session made last
+	assigned uint64       // client identifiers given out
+
+	arena   []byte    // bytes of pending
+	pending []pending // outputs that wait for Outputs
+	drained []byte    // bytes of outputs
+	outputs []Output  // what Outputs returned last
+}
+
+// New returns a Broker without connections.
+func New(cfg Config) (*Broker, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Broker{
+		cfg:      cfg,
+		conns:    make(map[ConnID]*conn),
+		sessions: make(map[string]*session),
+		topics:   make(map[string]string),
+	}, nil
+}
+
+// Open tells of a new connection. remote is the peer's address, for the trace.
+func (b *Broker) Open(now sim.Time, id ConnID, remote string) {
+	if b.conns[id] != nil {
+		panic("broker: connection is open already")
+	}
+	c := &conn{id: id, remote: remote, deadline: sim.Never, scheduled: sim.Never}
+	if len(b.conns) >= b.cfg.MaxConnections {
+		b.drop(trace.Event{Reason: trace.DropConnLimit, Text: remote})
+		b.emit(trace.Event{Kind: trace.KindBrokerDisconnected, Text: CauseTooManyConns})
+		b.push(pending{conn: c, abort: true})
+		return
+	}
+	b.conns[id] = c
+	b.setDeadline(c, now.Add(b.cfg.ConnectTimeout))
+}
+
+// Data tells of bytes that arrived. It does not keep them. Bytes for a
+// connection that is closed are ignored: they crossed the closing.
+func (b *Broker) Data(now sim.Time, id ConnID, data []byte) {
+	c := b.conns[id]
+	if c == nil {
+		return
+	}
+	buf, taken := data, 0
+	if len(c.in) > 0 {
+		c.in = append(c.in, data...)
+		buf = c.in
+	}
+	continued := len(c.in) > 0
+	for len(buf) > 0 && !c.closed {
+		n, err := codec.Frame(buf, b.cfg.MaxPacket)
+		if err != nil {
+			b.protocolError(c, err)
+			return
+		}
+		if n == 0 {
+			break
+		}
+		b.handle(now, c, buf[:n])
+		buf = buf[n:]
+		taken += n
+	}
+	if !c.closed && !(continued && taken == 0) {
+		c.keep(buf)
+	}
+}
+
+// Backlog tells how many bytes of the connection's Outputs its owner holds
+// because the transport does not take them now; it is 0 until told. Above
+// Config.MaxUnsent, with the bytes not yet taken from Outputs, QoS 0 messages
+// are dropped and others wait in the session; above twice that the connection
+// is aborted, because only a client that sends and never reads gets there.
+func (b *Broker) Backlog(_ sim.Time, id ConnID, unsent int) {
+	c := b.conns[id]
+	if c == nil {
+		return
+	}
+	c.backlog = unsent
+	if b.checkUnsent(c); !c.closed && c.session != nil {
+		b.pump(c.session)
+	}
+}
+
+// Closed tells that a connection ended, however it did. It is not needed after
+// an Output with Close or Abort.
+func (b *Broker) Closed(_ sim.Time, id ConnID) {
+	if c := b.conns[id]; c != nil {
+		b.end(c, CauseClosed)
+	}
+}
+
+// NextTimeout returns the moment at which Timeout must be called at the
+// latest, and false when there is none. It may be earlier than needed.
+func (b *Broker) NextTimeout() (sim.Time, bool) { return b.timers.next() }
+
+// Timeout closes the connections whose time is over. A call before
+// NextTimeout does nothing.
+func (b *Broker) Timeout(now sim.Time) {
+	for {
+		t, ok := b.timers.next()
+		if !ok || t > now {
+			return
+		}
+		due := b.timers.pop()
+		c := due.conn
+		if !due.valid() {
+			continue
+		}
+		c.scheduled = sim.Never
+		switch {
+		case c.deadline > now:
+			b.setDeadline(c, c.deadline)
+		case c.session == nil:
+			b.close(c, CauseConnectTimeout)
+		default:
+			b.close(c, CauseKeepAlive) // [MQTT-3.1.2-24]
+		}
+	}
+}
+
+// setDeadline moves a connection's deadline. A later one costs nothing: the
+// entry in the heap stays where it is and is moved when it is due.
+func (b *Broker) setDeadline(c *conn, at sim.Time) {
+	c.deadline = at
+	if at < c.scheduled {
+		c.scheduled = at
+		b.timers.push(timer{at: at, conn: c})
+	}
+}
+
+// Stats counts what a Broker holds.
+type Stats struct {
+	Connections   int
+	Sessions      int // of clients here and away
+	Subscriptions int
+	Retained      int
+	RetainedBytes int
+}
+
+// Stats returns what the Broker holds now.
+func (b *Broker) Stats() Stats {
+	return Stats{
+		Connections: len(b.conns), Sessions: len(b.sessions), Subscriptions: b.subs.n,
+		Retained: len(b.retained.messages), RetainedBytes: b.retained.bytes,
+	}
+}
+
+func (b *Broker) emit(e trace.Event) {
+	if b.cfg.Trace == nil {
+		return
+	}
+	e.Node, e.Stage = b.cfg.Node, "broker"
+	b.cfg.Trace.Emit(e)
+}
+
+func (b *Broker) drop(e trace.Event) {
+	e.Kind = trace.KindDrop
+	b.emit(e)
+}
+
+// maxTopics bounds Broker.topics.
+const maxTopics = 4_096
+
+// topic returns t as a string that is shared by equal topics.
+func (b *Broker) topic(t []byte) string {
+	if s, ok := b.topics[string(t)]; ok {
+		return s
+	}
+	if len(b.topics) >= maxTopics {
+		clear(b.topics)
+	}
+	s := string(t)
+	b.topics[s] = s
+	return s
+}
