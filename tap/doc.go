@@ -1,0 +1,135 @@
+// Package tap is a Linux TAP interface as a link.Sink: the door between the
+// loop of a run in real time and the network of the machine it runs on.
+//
+// It is not a host: nobody here answers ARP or ping. The kernel is one end of
+// the interface, and whatever Sink is given to Start is the other. A TAP has no
+// place in virtual time, where [Open] refuses; on systems other than Linux Open
+// always does, so that programs build everywhere.
+//
+// # Who may call what
+//
+// Open and Start belong to the goroutine that will run the loop, before or
+// while it runs; Put, SetCarrier, Counters and Close belong to it as well. One
+// goroutine of the package's own reads the interface; it touches nothing but
+// its counters, Config.Clock, Loop.Post and Loop.Cancel.
+//
+// # What is counted, and when it is lost
+//
+// Frames from the kernel: Read = Delivered + Backlog + those on their way to
+// the loop. When more than [MaxBacklog] frames or [MaxBacklogBytes] wait for
+// the loop, later ones are dropped with the reason tap_backlog: at most one
+// event a second, whose value "frames" is exact. Frames that the kernel dropped
+// before they could be read, because its queue to us was full, are counted at
+// Close as KernelDropped, with an event of the same reason.
+//
+// Frames to the kernel: Put = Written + WriteFailed + NoCarrier. A frame that
+// the kernel refuses, as it does while its interface is down, ends with the
+// reason tap_write; one that is Put while the carrier is off, with link_down.
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"hilnet/link"
+	"hilnet/sim"
+	"hilnet/trace"
+)
+
+// Limits on what waits between the reader and the loop.
+const (
+	MaxBacklog      = 4096     // frames
+	MaxBacklogBytes = 16 << 20 // their bytes
+)
+
+// MaxNameLen is the longest name of a Linux interface, in bytes: IFNAMSIZ less
+// the terminating zero.
+const MaxNameLen = 15
+
+// MTU limits: IPv4's minimum and Linux's for a TAP.
+const (
+	MinMTU = 68
+	MaxMTU = 65521
+)
+
+// Config says which interface to open or create. Address and MAC are the
+// kernel's, at the kernel's end.
+type Config struct {
+	// Name of the interface. If a TAP of this name exists, Open attaches to it
+	// and changes only what Address, MAC and MTU ask for; it stays at Close.
+	// Empty: a new one, which the kernel names.
+	Name string
+	// Address and prefix length of the kernel's end, such as 192.0.2.1/24.
+	// Zero: none is added.
+	Address netip.Prefix
+	// MAC is the kernel's hardware address. Nil: as it is, random on a new one.
+	MAC net.HardwareAddr
+	// MTU. 0: as it is, 1500 on a new one.
+	MTU int
+	// Namespace is where the interface is: a name as `ip netns` lists, or a
+	// path with a slash such as /proc/1234/ns/net. Empty: the process's own.
+	Namespace string
+	// Persistent keeps a new interface at Close.
+	Persistent bool
+	// IPv6 leaves IPv6 switched on at a new interface. By default it is off,
+	// because the kernel otherwise sends router solicitations and multicast
+	// reports of its own into every run.
+	IPv6 bool
+
+	// Node and Stage name the interface in the trace. Empty: "tap" and the
+	// interface's name.
+	Node, Stage string
+
+	Loop  *sim.Loop  // required, in real time
+	Trace *trace.Log // may be nil
+	// Clock returns the run's time by the real clock, from any goroutine: the
+	// pacer's Now, once the pacer has started. Required.
+	Clock func() sim.Time
+
+	// Received, if set, is told of each frame from the kernel just before it is
+	// given on, with the time read after the system call that returned it.
+	Received func(f *link.Frame, at sim.Time)
+	// Sent, if set, is told of each frame that the kernel took, with the time
+	// read after the system call. It copies what it keeps.
+	Sent func(f *link.Frame, at sim.Time)
+}
+
+// Validate returns an error for a Config that cannot work on any machine.
+func (c *Config) Validate() error {
+	switch {
+	case c.Loop == nil || c.Clock == nil:
+		return errors.New("tap: a config without Loop or Clock")
+	case !c.Loop.RealTime():
+		return errors.New("tap: a TAP needs real time, this run is in virtual time")
+	case c.Address.IsValid() && !c.Address.Addr().Is4():
+		return fmt.Errorf("tap: address %v is not IPv4", c.Address)
+	case c.MAC != nil && (len(c.MAC) != 6 || c.MAC[0]&1 != 0):
+		return fmt.Errorf("tap: %q is not a unicast Ethernet address", c.MAC)
+	case c.MTU != 0 && (c.MTU < MinMTU || c.MTU > MaxMTU):
+		return fmt.Errorf("tap: mtu %d is not between %d and %d", c.MTU, MinMTU, MaxMTU)
+	}
+	return CheckName(c.Name)
+}
+
+// CheckName returns an error when Linux would not take the name for an
+// interface. The empty name is valid: the kernel chooses one.
+func CheckName(name string) error {
+	switch {
+	case len(name) > MaxNameLen:
+		return fmt.Errorf("tap: interface name %q has %d bytes, Linux takes at most %d", name, len(name), MaxNameLen)
+	case name == "." || name == ".." || strings.ContainsAny(name, "/:% \t\n\v\f\r\x00"):
+		return fmt.Errorf("tap: interface name %q: Linux takes no slash, colon, percent sign or space in it", name)
+	}
+	return nil
+}
+
+// Counters count frames. See the package comment for how they add up.
+type Counters struct {
+	Read, Delivered, Backlog        uint64 // from the kernel
+	KernelDropped                   uint64 // before they could be read; known after Close
+	Put                             uint64 // to the kernel
+	Written, WriteFailed, NoCarrier uint64
+}

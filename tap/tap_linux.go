@@ -1,0 +1,301 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/songgao/water"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"hilnet/link"
+	"hilnet/sim"
+	"hilnet/trace"
+)
+
+// reportEvery is the least time between two events about frames lost to the backlog.
+const reportEvery = time.Second
+
+// minFrame is an Ethernet header: the kernel takes nothing shorter.
+const minFrame = 14
+
+// A TAP is an open TAP interface. Put sends a frame to the kernel.
+type TAP struct {
+	cfg      Config
+	name     string
+	mtu      int
+	attached bool           // it was there before us
+	ns       netns.NsHandle // where it is; closed: the process's own
+	dropped0 uint64         // frames that the kernel had dropped before us
+
+	file *os.File
+	raw  syscall.RawConn
+
+	// The loop's.
+	next      link.Sink
+	noCarrier bool
+	closed    bool
+	counters  Counters
+	reported  uint64 // of reader.lost
+	reportAt  sim.Time
+	report    *sim.Timer
+	out       []byte // what write writes
+	outErr    error
+	writeFn   func(fd uintptr) bool
+
+	reader reader
+}
+
+// Open opens the interface that cfg describes, or creates it, and brings it up.
+// Nothing is read before Start.
+func Open(cfg Config) (*TAP, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	ns, err := namespace(cfg.Namespace)
+	if err != nil {
+		return nil, fmt.Errorf("tap: open %q: %w", cfg.Name, err)
+	}
+	t := &TAP{cfg: cfg, ns: ns}
+	if err := inNamespace(ns, t.open); err != nil {
+		if t.file != nil {
+			err = errors.Join(err, t.file.Close())
+		}
+		closeNamespace(ns)
+		return nil, fmt.Errorf("tap: open %q: %w", cfg.Name, err)
+	}
+	if t.cfg.Node == "" {
+		t.cfg.Node = "tap"
+	}
+	if t.cfg.Stage == "" {
+		t.cfg.Stage = t.name
+	}
+	t.writeFn = t.write
+	t.report = cfg.Loop.NewTimer(t.reportLost)
+	return t, nil
+}
+
+// open runs in the interface's namespace.
+func (t *TAP) open() error {
+	found, err := find(t.cfg.Name)
+	if err != nil {
+		return err
+	}
+	t.attached = found
+	if err := t.openFile(); err != nil {
+		return err
+	}
+	return t.configure()
+}
+
+// openFile opens the interface's file. water does not mark it close-on-exec, so
+// no process may be forked before we have: the interface would outlive Close in
+// a child that knows nothing of it.
+func (t *TAP) openFile() error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	ifc, err := water.New(water.Config{
+		DeviceType: water.TAP,
+		PlatformSpecificParams: water.PlatformSpecificParams{
+			Name: t.cfg.Name,
+			// water sets the flag either way; an interface that waits for us
+			// exists only because it has it.
+			Persist: t.cfg.Persistent || t.attached,
+		},
+	})
+	if err != nil {
+		return explainOpen(err, t.cfg.Name, t.attached)
+	}
+	file, ok := ifc.ReadWriteCloser.(*os.File)
+	if !ok {
+		return errors.Join(fmt.Errorf("the interface is a %T, not a file", ifc.ReadWriteCloser), ifc.Close())
+	}
+	t.file, t.name = file, ifc.Name()
+	if t.raw, err = file.SyscallConn(); err != nil {
+		return err
+	}
+	return t.raw.Control(func(fd uintptr) { unix.CloseOnExec(int(fd)) })
+}
+
+// Name returns the interface's name.
+func (t *TAP) Name() string { return t.name }
+
+// MTU returns the interface's MTU when it was opened.
+func (t *TAP) MTU() int { return t.mtu }
+
+// Attached reports whether the interface existed before Open.
+func (t *TAP) Attached() bool { return t.attached }
+
+// Start begins to read: frames from the kernel go to next, on the loop.
+func (t *TAP) Start(next link.Sink) error {
+	if t.next != nil || t.closed {
+		return fmt.Errorf("tap: %s was started before", t.name)
+	}
+	t.next = next
+	t.reader.start(t)
+	return nil
+}
+
+// Put sends a frame to the kernel and releases it.
+func (t *TAP) Put(f *link.Frame) {
+	t.counters.Put++
+	switch {
+	case t.closed:
+		t.refuse(f, &t.counters.WriteFailed, trace.DropTapWrite, "the interface is closed")
+		return
+	case t.noCarrier:
+		t.refuse(f, &t.counters.NoCarrier, trace.DropLinkDown, "no carrier")
+		return
+	case len(f.Data) < minFrame:
+		t.refuse(f, &t.counters.WriteFailed, trace.DropTapWrite, "shorter than an Ethernet header")
+		return
+	}
+	t.out = f.Data
+	err := t.raw.Write(t.writeFn)
+	t.out = nil
+	if err == nil {
+		err = t.outErr
+	}
+	if err != nil {
+		t.refuse(f, &t.counters.WriteFailed, trace.DropTapWrite, explainWrite(err))
+		return
+	}
+	t.counters.Written++
+	if t.cfg.Sent != nil {
+		t.cfg.Sent(f, t.cfg.Clock())
+	}
+	f.Release()
+}
+
+// write is given the descriptor by the runtime. It always says that it is done:
+// a Put that waited for room would stop the loop.
+func (t *TAP) write(fd uintptr) bool {
+	for {
+		_, t.outErr = unix.Write(int(fd), t.out)
+		if !errors.Is(t.outErr, unix.EINTR) {
+			return true
+		}
+	}
+}
+
+// refuse ends the way of a frame that the kernel does not get.
+func (t *TAP) refuse(f *link.Frame, counter *uint64, reason trace.DropReason, text string) {
+	*counter++
+	t.cfg.Trace.Emit(trace.Event{
+		Kind: trace.KindDrop, Node: t.cfg.Node, Stage: t.cfg.Stage, Frame: f.ID,
+		Reason: reason, Len: len(f.Data), Text: text,
+	})
+	f.Release()
+}
+
+// SetCarrier plugs the cable in or pulls it: the kernel sees its carrier go, and
+// keeps addresses and routes, unlike when the interface is set down. Frames the
+// kernel had queued for us before still arrive.
+func (t *TAP) SetCarrier(on bool) error {
+	value := 0
+	if on {
+		value = 1
+	}
+	var ioctlErr error
+	err := t.raw.Control(func(fd uintptr) {
+		ioctlErr = unix.IoctlSetPointerInt(int(fd), unix.TUNSETCARRIER, value)
+	})
+	if err = errors.Join(err, ioctlErr); err != nil {
+		return fmt.Errorf("tap: carrier of %s: %w", t.name, err)
+	}
+	t.noCarrier = !on
+	return nil
+}
+
+// Carrier reports whether the cable is plugged in.
+func (t *TAP) Carrier() bool { return !t.noCarrier }
+
+// Counters returns the counters so far.
+func (t *TAP) Counters() Counters {
+	c := t.counters
+	c.Read, c.Backlog = t.reader.read.Load(), t.reader.lost.Load()
+	return c
+}
+
+// reportLost says how many frames were lost to the backlog since the last time.
+func (t *TAP) reportLost() {
+	lost := t.reader.lost.Load()
+	if lost == t.reported {
+		return
+	}
+	now := t.cfg.Loop.Now()
+	if now < t.reportAt && !t.closed {
+		if !t.report.Armed() {
+			t.report.Reset(t.reportAt)
+		}
+		return
+	}
+	t.emitLost(lost-t.reported, "the loop did not keep up")
+	t.reported, t.reportAt = lost, now.Add(reportEvery)
+}
+
+func (t *TAP) emitLost(frames uint64, text string) {
+	t.cfg.Trace.Emit(trace.Event{
+		Kind: trace.KindDrop, Node: t.cfg.Node, Stage: t.cfg.Stage, Reason: trace.DropTapBacklog,
+		Text: text, Values: []trace.Value{{Name: "frames", N: int64(frames)}},
+	})
+}
+
+// Close stops reading and closes the interface, which goes with it unless it is
+// persistent or was there before. Frames that had not reached the loop are
+// counted and reported as lost to the backlog. It may be called again.
+func (t *TAP) Close() error {
+	if t.closed {
+		return nil
+	}
+	var errs []error
+	kernelDropped, err := t.kernelDropped()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	t.closed = true
+	t.reader.closing.Store(true)
+	errs = append(errs, t.file.Close())
+	closeNamespace(t.ns)
+	t.reader.wait()
+	t.report.Stop()
+	t.reportLost()
+	if undelivered := t.reader.abandon(); undelivered > 0 {
+		t.emitLost(undelivered, "the run ended before the loop took them")
+	}
+	if t.counters.KernelDropped = kernelDropped; kernelDropped > 0 {
+		t.emitLost(kernelDropped, "the kernel's queue to the TAP was full")
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("tap: close %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// explainWrite names what the kernel's refusal means.
+func explainWrite(err error) string {
+	switch {
+	case errors.Is(err, unix.EIO):
+		return "the kernel's interface is down"
+	case errors.Is(err, unix.EBADFD):
+		return "the kernel's interface is gone"
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+		return "the kernel has no room: " + err.Error()
+	}
+	return err.Error()
+}
+
+var _ link.Sink = (*TAP)(nil)
+
+// A reader is the goroutine that reads the interface, and what it shares.
+type reader struct {
+	read, lost            atomic.Uint64
+	waiting, waitingBytes atomic.Int64 // posted or about to be, not yet run
+	closing               atomic.Bool  // errors of the file are Close's doing
+	done                  chan struct{}
+	free                  freeList
+}
