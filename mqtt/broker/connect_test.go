@@ -158,6 +158,9 @@ func TestWill(t *testing.T) {
 			s.send(conn, will)
 			c.end(s, conn)
 			s.want(watch, c.want...)
+			if c.want != nil && s.said != "gone" {
+				t.Errorf("the will says %q", s.said)
+			}
 			if n := s.b.Stats().Retained; n != len(c.want) {
 				t.Errorf("%d wills retained, want %d", n, len(c.want))
 			}

@@ -21,6 +21,7 @@ type script struct {
 	trace []string
 	last  broker.ConnID
 	open  map[broker.ConnID]bool
+	said  string // payload of the PUBLISH sent last
 }
 
 func newScript(t testing.TB, cfg broker.Config) *script {
@@ -90,7 +91,14 @@ func (s *script) collect() {
 			if !s.open[o.Conn] {
 				s.t.Fatalf("data on closed connection %d: %s", o.Conn, codec.Summary(o.Data))
 			}
-			s.out[o.Conn] = append(s.out[o.Conn], codec.Summary(o.Data))
+			var p codec.Packet
+			if err := p.Decode(o.Data); err != nil {
+				s.t.Fatalf("sent to connection %d: %v", o.Conn, err)
+			}
+			if p.Type == codec.PUBLISH {
+				s.said = string(p.Publish.Payload)
+			}
+			s.out[o.Conn] = append(s.out[o.Conn], p.String())
 		}
 	}
 }
