@@ -168,7 +168,7 @@ func TestACleanSessionForgetsAllAndSaysSo(t *testing.T) {
 func TestPacketIdentifiersInUseAreSkipped(t *testing.T) {
 	s := newScript(t, broker.Config{MaxInflight: 3})
 	pub, sub := s.client("pub"), s.subscriber("sub", "t", 1)
-	s.send(pub, publish("t", "", 1, 1)) // 1 stays unacknowledged
+	s.send(pub, publish("t", "", 1, 1))  // 1 stays unacknowledged
 	for id := uint16(2); id != 0; id++ { // past the script, which would write 65,534 transcripts
 		s.b.Data(s.now, pub, publish("t", "", 1, 1))
 		s.b.Data(s.now, sub, ack(codec.PUBACK, id))
