@@ -1,0 +1,366 @@
+package stack
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// DefaultBacklog is the backlog of a listener that does not say.
+const DefaultBacklog = 1024
+
+// minBacklog keeps gVisor from SYN cookies, which lose the peer's options, as
+// long as few connections are half open.
+const minBacklog = 16
+
+// readChunk is the most that one call of a Conn's OnData gets.
+const readChunk = 64 << 10
+
+// endpoint is a gVisor TCP endpoint and its place in the host.
+type endpoint struct {
+	host  *Host
+	ep    tcpip.Endpoint
+	queue *waiter.Queue
+	entry waiter.Entry
+	noted bool // guarded by host.mu
+}
+
+// watch makes gVisor tell the host about changes of e. n is who is told.
+func (e *endpoint) watch(n notifiable) {
+	e.entry = waiter.NewFunctionEntry(waiter.ReadableEvents|waiter.WritableEvents|waiter.EventErr|waiter.EventHUp,
+		func(waiter.EventMask) { e.host.notify(n) })
+	e.queue.EventRegister(&e.entry)
+}
+
+// note implements notifiable.
+func (e *endpoint) note() bool {
+	was := e.noted
+	e.noted = true
+	return !was
+}
+
+// seen lets the endpoint be noted again.
+func (e *endpoint) seen() {
+	e.host.mu.Lock()
+	e.noted = false
+	e.host.mu.Unlock()
+}
+
+func (e *endpoint) state() tcp.EndpointState { return tcp.EndpointState(e.ep.State()) }
+
+// newEndpoint makes an endpoint that is not watched yet.
+func (h *Host) newEndpoint() (endpoint, error) {
+	e := endpoint{host: h, queue: new(waiter.Queue)}
+	if h.closed {
+		return e, ErrClosed
+	}
+	ep, err := h.gvisor.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, e.queue)
+	if err != nil {
+		return e, wrap("new endpoint", err)
+	}
+	e.ep = ep
+	return e, nil
+}
+
+// A Listener takes connections to a port of a Host.
+type Listener struct {
+	endpoint
+	accept func(*Conn)
+}
+
+// Listen takes connections to port and hands each to accept, on the loop.
+// backlog bounds those that wait to be accepted, half-open ones included; 0
+// means DefaultBacklog.
+func (h *Host) Listen(port uint16, backlog int, accept func(*Conn)) (*Listener, error) {
+	op := fmt.Sprintf("listen %v", netip.AddrPortFrom(h.Addr(), port))
+	if port == 0 || accept == nil || backlog < 0 {
+		return nil, &Error{Op: op, Err: fmt.Errorf("port %d, backlog %d", port, backlog)}
+	}
+	if backlog == 0 {
+		backlog = DefaultBacklog
+	}
+	e, err := h.newEndpoint()
+	if err != nil {
+		return nil, &Error{Op: op, Err: err}
+	}
+	l := &Listener{endpoint: e, accept: accept}
+	// As every server does, so that a restart does not wait for TIME_WAIT.
+	l.ep.SocketOptions().SetReuseAddress(true)
+	var failed tcpip.Error
+	h.enter(func() {
+		if failed = l.ep.Bind(tcpip.FullAddress{Addr: toGVisor(h.Addr()), Port: port}); failed == nil {
+			failed = l.ep.Listen(max(backlog, minBacklog))
+		}
+	})
+	if failed != nil {
+		h.enter(l.ep.Close)
+		return nil, wrap(op, failed)
+	}
+	l.watch(l)
+	h.register(l)
+	return l, nil
+}
+
+// Close stops listening. Connections that were accepted stay; those that were
+// not are reset.
+func (l *Listener) Close() {
+	if l.ep == nil || l.host.closed {
+		return
+	}
+	ep := l.ep
+	l.ep = nil
+	l.queue.EventUnregister(&l.entry)
+	l.host.unregister(l)
+	// gVisor resets what waits to be accepted in the order of a map.
+	l.host.sortSent = true
+	l.host.enter(ep.Close)
+	l.host.sortSent = false
+}
+
+// destroy implements closer.
+func (l *Listener) destroy() {
+	if l.ep != nil {
+		l.queue.EventUnregister(&l.entry)
+		l.ep.Abort()
+	}
+}
+
+// ready implements notifiable.
+func (l *Listener) ready() {
+	l.seen()
+	for l.ep != nil && !l.host.closed {
+		var peer tcpip.FullAddress
+		e := endpoint{host: l.host}
+		var err tcpip.Error
+		l.host.enter(func() { e.ep, e.queue, err = l.ep.Accept(&peer) })
+		if err != nil || e.ep == nil {
+			return
+		}
+		c := &Conn{endpoint: e, remote: fromGVisor(peer), established: true}
+		c.start()
+		l.accept(c)
+	}
+}
+
+// A Conn is a TCP connection as a byte stream. It reports through callbacks,
+// which run on the loop and may call any method.
+type Conn struct {
+	endpoint
+	remote      netip.AddrPort
+	established bool
+	ended       bool // OnClosed was called, or Close or Abort
+	released    bool // the endpoint is gVisor's alone
+	full        bool // a Write took less than it was given
+
+	onConnected func()
+	onData      func([]byte)
+	onClosed    func(error)
+	onWritable  func()
+}
+
+// Dial begins a connection. OnConnected or OnClosed tells how that ends.
+func (h *Host) Dial(to netip.AddrPort) (*Conn, error) {
+	op := fmt.Sprintf("dial %v", to)
+	if !to.Addr().Is4() || to.Port() == 0 {
+		return nil, &Error{Op: op, Err: fmt.Errorf("%v is no IPv4 address with port", to)}
+	}
+	e, err := h.newEndpoint()
+	if err != nil {
+		return nil, &Error{Op: op, Err: err}
+	}
+	c := &Conn{endpoint: e, remote: to}
+	c.start()
+	var failed tcpip.Error
+	h.enter(func() { failed = c.ep.Connect(tcpip.FullAddress{Addr: toGVisor(to.Addr()), Port: to.Port()}) })
+	if _, started := failed.(*tcpip.ErrConnectStarted); failed != nil && !started {
+		c.end(h.closeEndpoint)
+		return nil, wrap(op, failed)
+	}
+	return c, nil
+}
+
+func (c *Conn) start() {
+	c.watch(c)
+	c.host.register(c)
+	// What has arrived before this moment was noted for nobody.
+	c.host.notify(c)
+	c.host.wakeNotified()
+}
+
+// OnConnected sets what is called when a dialled connection is established.
+func (c *Conn) OnConnected(fn func()) { c.onConnected = fn }
+
+// OnData sets what is called with data that has arrived; the slice is the
+// callee's until it returns. While fn is nil nothing is read, and the window
+// closes.
+func (c *Conn) OnData(fn func(data []byte)) {
+	c.onData = fn
+	if fn != nil && !c.released && !c.host.closed {
+		c.host.notify(c)
+		c.host.wakeNotified()
+	}
+}
+
+// OnClosed sets what is called once when the peer has closed its direction
+// (err is io.EOF, after all its data) or the connection is lost or was never
+// made. It is not called after Close or Abort.
+func (c *Conn) OnClosed(fn func(err error)) { c.onClosed = fn }
+
+// OnWritable sets what is called when there is room again after a Write that
+// took less than it was given.
+func (c *Conn) OnWritable(fn func()) { c.onWritable = fn }
+
+// Remote returns the peer's address.
+func (c *Conn) Remote() netip.AddrPort { return c.remote }
+
+// Local returns the connection's own address; its port is 0 when the connection
+// is gone.
+func (c *Conn) Local() netip.AddrPort {
+	if c.released || c.host.closed {
+		return netip.AddrPort{}
+	}
+	a, err := c.ep.GetLocalAddress()
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return fromGVisor(a)
+}
+
+// Write hands data to TCP and returns how many bytes it took: fewer when the
+// send buffer is full, none when the connection is not established or is lost.
+func (c *Conn) Write(data []byte) int {
+	if c.released || c.host.closed || len(data) == 0 {
+		return 0
+	}
+	var n int64
+	r := bytes.NewReader(data)
+	c.host.enter(func() { n, _ = c.ep.Write(r, tcpip.WriteOptions{}) })
+	c.full = int(n) < len(data)
+	return int(n)
+}
+
+// Close ends the stream: what was written is still sent, then FIN. If data has
+// arrived that was not read, the connection is reset instead (RFC 2525 2.17).
+func (c *Conn) Close() {
+	if !c.released {
+		c.end(c.host.closeEndpoint)
+	}
+}
+
+// Abort ends the connection with RST and forgets what was not sent.
+func (c *Conn) Abort() {
+	if !c.released {
+		c.end(c.host.abortEndpoint)
+	}
+}
+
+// end gives the endpoint up. how closes it.
+func (c *Conn) end(how func(tcpip.Endpoint)) {
+	c.ended, c.released = true, true
+	if c.host.closed {
+		return
+	}
+	c.queue.EventUnregister(&c.entry)
+	c.host.unregister(c)
+	how(c.ep)
+}
+
+func (h *Host) closeEndpoint(ep tcpip.Endpoint) { h.enter(ep.Close) }
+
+// abortEndpoint resets a connection and frees the endpoint.
+func (h *Host) abortEndpoint(ep tcpip.Endpoint) {
+	h.enter(ep.Abort)
+	h.enter(ep.Close)
+}
+
+// destroy implements closer.
+func (c *Conn) destroy() {
+	c.ended, c.released = true, true
+	c.queue.EventUnregister(&c.entry)
+	c.ep.Abort()
+	c.ep.Close()
+}
+
+// ready implements notifiable.
+func (c *Conn) ready() {
+	c.seen()
+	if c.released {
+		return
+	}
+	if !c.established {
+		switch s := c.state(); s {
+		case tcp.StateInitial, tcp.StateBound, tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+			return
+		case tcp.StateError, tcp.StateClose:
+			c.lost(c.ep.LastError())
+			return
+		}
+		c.established = true
+		if c.onConnected != nil {
+			c.onConnected()
+		}
+	}
+	c.read()
+	if c.full && !c.ended && c.ep.Readiness(waiter.WritableEvents) != 0 {
+		c.full = false
+		if c.onWritable != nil {
+			c.onWritable()
+		}
+	}
+}
+
+// read hands out what has arrived until there is nothing more, nobody to take
+// it, or the stream has ended.
+func (c *Conn) read() {
+	for c.onData != nil && !c.ended && !c.host.closed {
+		var b bytes.Buffer
+		w := tcpip.LimitedWriter{W: &b, N: readChunk}
+		var err tcpip.Error
+		c.host.enter(func() { _, err = c.ep.Read(&w, tcpip.ReadOptions{}) })
+		switch err.(type) {
+		case nil:
+			data := b.Bytes()
+			c.host.enter(func() { c.ep.ModerateRecvBuf(len(data)) })
+			c.onData(data)
+		case *tcpip.ErrWouldBlock:
+			return
+		case *tcpip.ErrClosedForReceive:
+			if s := c.state(); s == tcp.StateError {
+				c.lost(c.ep.LastError())
+				return
+			}
+			c.finish(io.EOF)
+			return
+		default:
+			c.lost(err)
+			return
+		}
+	}
+	if c.onData == nil && !c.ended && c.state() == tcp.StateError {
+		c.lost(c.ep.LastError())
+	}
+}
+
+// lost ends the connection because gVisor has.
+func (c *Conn) lost(err tcpip.Error) {
+	if err == nil {
+		err = &tcpip.ErrConnectionAborted{}
+	}
+	c.finish(wrap(fmt.Sprintf("connection to %v", c.remote), err))
+}
+
+func (c *Conn) finish(err error) {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	if c.onClosed != nil {
+		c.onClosed(err)
+	}
+}
