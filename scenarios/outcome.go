@@ -15,12 +15,14 @@ type Outcome struct {
 	Traffic `expr:""`
 
 	// Length of the run (end event).
-	Duration time.Duration `json:"duration" expr:"duration_of_run"`
+	Duration time.Duration `json:"duration" expr:"duration"`
 	// Frames and messages that were dropped (drop events), by reason and by place.
 	Drops Drops `json:"drops" expr:"drops"`
 	// Parts whose counters contradict each other, each in words. Empty when every
 	// frame is accounted for.
-	ConservationErrors []string `json:"conservation_errors" expr:"conservation_errors"`
+	ConservationErrors []string `json:"conservation_errors" expr:"-"`
+	// Their number.
+	ConservationErrorCount int `json:"-" expr:"conservation_errors"`
 
 	// The same by device and by link, in the order of the scenario.
 	Devices []DeviceOutcome `json:"devices" expr:"-"`

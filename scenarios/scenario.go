@@ -8,9 +8,9 @@ const Version = 1
 // A Scenario is one scenario file with every default filled in.
 type Scenario struct {
 	// Version of the scenario language.
-	Version int `yaml:"version" required:"true" enum:"1"`
+	Version int `yaml:"version" required:"true" min:"1" max:"1"`
 	// Name of the scenario: lower-case letters, digits and hyphens. Output files are called after it.
-	Name string `yaml:"name" required:"true" alt:"other-name"`
+	Name string `yaml:"name" required:"true" min:"1" max:"64" alt:"other-name"`
 	// What the scenario teaches. The first line is its summary.
 	About string `yaml:"about" alt:"other words"`
 	// Seed of every random draw. The same seed repeats the run bit for bit.
@@ -18,11 +18,11 @@ type Scenario struct {
 	// Virtual time (as fast as the machine allows, repeatable) or real time.
 	Clock Clock `yaml:"clock" default:"virtual" alt:"real"`
 	// With clock real: how many seconds of the run pass in one second, 0.01 to 1000.
-	Speed float64 `yaml:"speed" default:"1" alt:"2"`
+	Speed float64 `yaml:"speed" min:"0.01" max:"1000" default:"1" alt:"2"`
 	// How long the run lasts.
-	Duration Duration `yaml:"duration" default:"60s" alt:"30s"`
+	Duration Duration `yaml:"duration" min:"1ms" max:"8760h" default:"60s" alt:"30s"`
 	// The devices.
-	Devices []Device `yaml:"devices" required:"true"`
+	Devices []Device `yaml:"devices" required:"true" min:"1" max:"200"`
 	// The links, at most one for each device. A device without an entry has a link that changes nothing.
 	Links []Link `yaml:"links"`
 	// What the devices connect to.
@@ -40,7 +40,7 @@ type Scenario struct {
 // A Device is one device of the scenario.
 type Device struct {
 	// Name of the device, different from every other name. Default: device, or device-2, device-3 and so on by position.
-	Name string `yaml:"name" alt:"sensor"`
+	Name string `yaml:"name" min:"1" max:"64" alt:"sensor"`
 	// What the device is made of. model: hilnet's model of a stack and its MQTT client.
 	Kind DeviceKind `yaml:"kind" default:"model"`
 	// The network stack that is modelled.
@@ -52,7 +52,7 @@ type Device struct {
 	// Default gateway, an address on the device's network. Default: none.
 	Gateway netip.Addr `yaml:"gateway" alt:"10.0.0.1"`
 	// Longest IP packet in bytes, 576 to 9000.
-	MTU int `yaml:"mtu" default:"1500" alt:"1280"`
+	MTU int `yaml:"mtu" min:"576" max:"9000" default:"1500" alt:"1280"`
 	// The packet pool that the device receives into and sends from.
 	Pool Pool `yaml:"pool"`
 	// The MQTT client.
@@ -60,7 +60,7 @@ type Device struct {
 	// Deviations of the modelled MQTT client from the standard: default (all that the real one has) or none.
 	Quirks Quirks `yaml:"quirks" default:"default" alt:"none"`
 	// What the application does when a connection ends or an attempt to connect fails: it connects again after this pause. Default: never.
-	Reconnect Duration `yaml:"reconnect" default:"never" alt:"2s"`
+	Reconnect Pause `yaml:"reconnect" default:"never" alt:"2s"`
 	// What the application does, one after the other. A step that fails is recorded and the next one follows.
 	Steps []Step `yaml:"steps"`
 	// An application written in Go, by the name it is registered with in emu.Options.Apps. Instead of steps.
@@ -70,45 +70,45 @@ type Device struct {
 // A Pool is a packet pool. Exactly one of Packets and Memory is set.
 type Pool struct {
 	// Number of packets, 1 to 65535. Default: 16, unless memory is given.
-	Packets int `yaml:"packets" alt:"8"`
+	Packets int `yaml:"packets" min:"1" max:"65535" alt:"8"`
 	// Payload of a packet, link, network and transport headers included, 64 B to 16 KiB.
-	Payload Size `yaml:"payload" default:"1536B" alt:"256B"`
+	Payload Size `yaml:"payload" min:"64B" max:"16KiB" default:"1536B" alt:"256B"`
 	// Memory of the pool, packet headers included, instead of a number of packets.
-	Memory Size `yaml:"memory" alt:"20kB"`
+	Memory Size `yaml:"memory" min:"128B" max:"64MiB" alt:"20kB"`
 }
 
 // MQTT configures a device's MQTT client.
 type MQTT struct {
 	// Client identifier. Default: the device's name.
-	ClientID string `yaml:"client_id" alt:"other-client"`
+	ClientID string `yaml:"client_id" min:"1" max:"65535" alt:"other-client"`
 	// Keepalive in whole seconds up to 65535s; 0s switches it off.
-	Keepalive Duration `yaml:"keepalive" default:"60s" alt:"0s"`
+	Keepalive Duration `yaml:"keepalive" max:"65535s" default:"60s" alt:"0s"`
 	// Whether the broker forgets the session when the connection ends.
 	CleanSession bool `yaml:"clean_session" default:"true" alt:"false"`
 	// How long a call of the client may block (its wait option), rounded up to a clock tick of 10 ms.
-	Wait Duration `yaml:"wait" default:"5s" alt:"100ms"`
+	Wait Duration `yaml:"wait" max:"24h" default:"5s" alt:"100ms"`
 	// User name and password.
 	Login *Login `yaml:"login"`
 	// The message that the broker publishes when the connection ends without a DISCONNECT.
 	Will *Will `yaml:"will"`
 	// Priority of the client's thread, 0 (highest) to 31.
-	ThreadPriority int `yaml:"thread_priority" default:"5" alt:"9"`
+	ThreadPriority int `yaml:"thread_priority" min:"0" max:"31" default:"5" alt:"9"`
 }
 
 // Login is what the client sends as user name and password.
 type Login struct {
 	// User name.
-	User string `yaml:"user" required:"true" alt:"other-user"`
+	User string `yaml:"user" required:"true" min:"1" max:"65535" alt:"other-user"`
 	// Password. Default: none.
-	Password string `yaml:"password" alt:"secret"`
+	Password string `yaml:"password" max:"65535" alt:"secret"`
 }
 
 // Will is the client's will message.
 type Will struct {
 	// Topic name.
-	Topic string `yaml:"topic" required:"true" alt:"other/topic"`
+	Topic string `yaml:"topic" required:"true" min:"1" max:"65535" alt:"other/topic"`
 	// Payload.
-	Message string `yaml:"message" alt:"gone"`
+	Message string `yaml:"message" max:"65535" alt:"gone"`
 	// Quality of service.
 	QoS QoS `yaml:"qos" default:"0" alt:"1"`
 	// Whether the broker keeps the message for later subscribers.
@@ -118,26 +118,26 @@ type Will struct {
 // A Link joins a device and the broker's network.
 type Link struct {
 	// Name of the link. Default: link, or link-DEVICE when there are several devices.
-	Name string `yaml:"name" alt:"uplink"`
+	Name string `yaml:"name" min:"1" max:"64" alt:"uplink"`
 	// The device it belongs to. Default: the only one.
-	Device string `yaml:"device"`
+	Device string `yaml:"device" min:"1"`
 	// The way from the device to the broker.
-	Up Direction `yaml:"up"`
+	Up Direction `yaml:"up" shared:"true"`
 	// The way from the broker to the device.
-	Down Direction `yaml:"down"`
+	Down Direction `yaml:"down" shared:"true"`
 }
 
 // A Direction is what one way of a link does to frames. In a file its keys may
 // stand in the link itself, and then hold for both ways.
 type Direction struct {
 	// How long each frame is under way. Frames keep their order.
-	Delay Duration `yaml:"delay" default:"0s" alt:"30ms"`
+	Delay Duration `yaml:"delay" max:"24h" default:"0s" alt:"30ms"`
 	// Share of frames that are lost, each independently of the others.
 	Loss Percent `yaml:"loss" default:"0%" alt:"20%"`
 	// Bit rate. Default: unlimited.
 	Rate Rate `yaml:"rate" default:"unlimited" alt:"20kbit"`
 	// Bytes added to each frame when its time on the wire is computed, up to 65535B; 24B for what Ethernet adds.
-	Overhead Size `yaml:"overhead" default:"0B" alt:"400B"`
+	Overhead Size `yaml:"overhead" max:"65535B" default:"0B" alt:"400B"`
 	// The queue in front of the bit rate, which drops what arrives when it is full.
 	Queue Queue `yaml:"queue"`
 }
@@ -145,9 +145,9 @@ type Direction struct {
 // A Queue limits what waits for a link's bit rate.
 type Queue struct {
 	// Frames that wait or are being sent, 1 to 1000000.
-	Packets int `yaml:"packets" default:"1000" alt:"1"`
-	// Bytes of the frames that wait or are being sent, up to 1 GiB.
-	Bytes Size `yaml:"bytes" default:"16MiB" alt:"100B"`
+	Packets int `yaml:"packets" min:"1" max:"1000000" default:"1000" alt:"1"`
+	// Bytes of the frames that wait or are being sent, up to 1024 MiB.
+	Bytes Size `yaml:"bytes" min:"1B" max:"1024MiB" default:"16MiB" alt:"100B"`
 }
 
 // Broker is what the devices connect to.
@@ -157,7 +157,7 @@ type Broker struct {
 	// IPv4 address and prefix length that the devices connect to. Default: 10.0.0.1/24, with kind tap the TAP's own address.
 	Address netip.Prefix `yaml:"address" alt:"10.0.0.99/24"`
 	// TCP port.
-	Port int `yaml:"port" default:"1883" alt:"1884"`
+	Port int `yaml:"port" min:"1" max:"65535" default:"1883" alt:"1884"`
 	// The TAP interface, with kind tap only.
 	Tap *Tap `yaml:"tap"`
 }
@@ -165,17 +165,17 @@ type Broker struct {
 // A Tap is a TAP interface of this machine.
 type Tap struct {
 	// Name of the interface, at most 15 characters. It is made when it does not exist.
-	Name string `yaml:"name" default:"hil0" alt:"hil1"`
+	Name string `yaml:"name" min:"1" max:"15" default:"hil0" alt:"hil1"`
 	// IPv4 address and prefix length of the host's side.
 	Address netip.Prefix `yaml:"address" default:"10.0.0.1/24" alt:"10.0.0.98/24"`
 	// Network namespace that the interface is in, as in ip netns. Default: the one the program runs in.
-	Netns string `yaml:"netns" alt:"hilnet"`
+	Netns string `yaml:"netns" min:"1" max:"64" alt:"hilnet"`
 }
 
 // An Expectation is one thing that must be true at the end of the run.
 type Expectation struct {
 	// The expectation in words. Default: the expression.
-	Text string `yaml:"text" alt:"other words"`
+	Text string `yaml:"text" min:"1" max:"500" alt:"other words"`
 	// An expression over the outcome of the run.
-	That string `yaml:"that" required:"true" alt:"published >= 0"`
+	That string `yaml:"that" required:"true" min:"1" max:"500" alt:"published >= 0"`
 }

@@ -23,7 +23,7 @@ type Step struct {
 	// Take received messages: one (the oldest) or all.
 	MessageGet *MessageGet `yaml:"message_get" alt:"all"`
 	// Do nothing for a time.
-	Sleep *Duration `yaml:"sleep" alt:"5s"`
+	Sleep *Duration `yaml:"sleep" max:"8760h" alt:"5s"`
 	// Wait until something is so.
 	WaitFor *WaitFor `yaml:"wait_for"`
 	// Do steps at a fixed period.
@@ -70,7 +70,7 @@ type Disconnect struct{}
 // Subscribe subscribes to a topic filter.
 type Subscribe struct {
 	// Topic filter.
-	Topic string `yaml:"topic" required:"true" alt:"other/#"`
+	Topic string `yaml:"topic" required:"true" min:"1" max:"65535" alt:"other/#"`
 	// Quality of service that is asked for.
 	QoS QoS `yaml:"qos" default:"0" alt:"1"`
 }
@@ -78,22 +78,22 @@ type Subscribe struct {
 // Unsubscribe ends the subscription to a topic filter.
 type Unsubscribe struct {
 	// Topic filter.
-	Topic string `yaml:"topic" required:"true" alt:"other/#"`
+	Topic string `yaml:"topic" required:"true" min:"1" max:"65535" alt:"other/#"`
 }
 
 // Publish publishes a message.
 type Publish struct {
 	// Topic name.
-	Topic string `yaml:"topic" required:"true" alt:"other/topic"`
+	Topic   string `yaml:"topic" required:"true" min:"1" max:"65535" alt:"other/topic"`
 	Message `yaml:",inline"`
 }
 
 // A Message is what is published.
 type Message struct {
 	// Payload. {n} becomes the number of the message of this step, from 1; {t} the time of the run in milliseconds. Default: empty.
-	Payload string `yaml:"payload" alt:"other {n} at {t}"`
-	// Length of a generated payload that begins with the number of the message, instead of a payload.
-	Size Size `yaml:"size" alt:"100B"`
+	Payload string `yaml:"payload" max:"262144" alt:"other {n} at {t}"`
+	// Length of a generated payload that begins with the number of the message, instead of a payload, 1 B to 256 KiB.
+	Size Size `yaml:"size" min:"1B" max:"256KiB" alt:"100B"`
 	// Quality of service.
 	QoS QoS `yaml:"qos" default:"0" alt:"1"`
 	// Whether the broker keeps the message for later subscribers.
@@ -119,7 +119,7 @@ type WaitFor struct {
 	// What to wait for. Where it is so already, the step ends at once.
 	Event WaitEvent `yaml:"event" required:"true" alt:"message"`
 	// How long to wait at most. The next step follows in any case.
-	Timeout Duration `yaml:"timeout" default:"10s" alt:"1s"`
+	Timeout Duration `yaml:"timeout" max:"8760h" default:"10s" alt:"1s"`
 }
 
 // Every does steps at a fixed period: the first time at once, then at multiples
@@ -127,19 +127,19 @@ type WaitFor struct {
 // skipped. Without count and for it goes on to the end of the run.
 type Every struct {
 	// Time from the beginning of one round to the beginning of the next.
-	Period Duration `yaml:"period" required:"true" alt:"2s"`
+	Period Duration `yaml:"period" required:"true" min:"1ms" max:"8760h" alt:"2s"`
 	// Number of rounds, up to 1000000000. Default: no limit.
-	Count int `yaml:"count" alt:"3"`
+	Count int `yaml:"count" min:"1" max:"1000000000" alt:"3"`
 	// Rounds begin only within this time. Default: no limit.
-	For Duration `yaml:"for" alt:"10s"`
+	For Duration `yaml:"for" min:"1ms" max:"8760h" alt:"10s"`
 	// The steps of a round.
-	Do []Step `yaml:"do" required:"true"`
+	Do []Step `yaml:"do" required:"true" min:"1"`
 }
 
 // Repeat does steps several times, without a pause.
 type Repeat struct {
 	// Number of rounds, 1 to 1000000000.
-	Times int `yaml:"times" required:"true" alt:"3"`
+	Times int `yaml:"times" required:"true" min:"1" max:"1000000000" alt:"3"`
 	// The steps of a round.
-	Do []Step `yaml:"do" required:"true"`
+	Do []Step `yaml:"do" required:"true" min:"1"`
 }

@@ -17,8 +17,13 @@ type Duration time.Duration
 // Std returns d as a time.Duration.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
-// never is how a Duration of 0 is written where 0 switches something off.
+// A Pause is a Duration of which 0 is written never.
+type Pause Duration
+
 const never = "never"
+
+// Std returns p as a time.Duration; 0 is never.
+func (p Pause) Std() time.Duration { return time.Duration(p) }
 
 // A Rate is a bit rate in bits a second; 0 is unlimited.
 type Rate uint64
@@ -45,13 +50,7 @@ var (
 	sizeUnits     = []unit{{"B", 1}, {"kB", 1e3}, {"KiB", 1 << 10}, {"MB", 1e6}, {"MiB", 1 << 20}}
 )
 
-func names(units []unit) string {
-	all := make([]string, len(units))
-	for i, u := range units {
-		all[i] = u.suffix
-	}
-	return strings.Join(all, ", ")
-}
+func names(units []unit) string { return strings.Join(suffixes(units), ", ") }
 
 // A hinted error carries what the user may do about it.
 type hinted struct{ msg, hint string }
@@ -151,7 +150,7 @@ func format(n int64, units []unit) string {
 
 // ParseDuration reads a duration such as 1m30s, 100ms or 1.5s.
 func ParseDuration(s string) (Duration, error) {
-	if s == "0" || s == never {
+	if s == "0" {
 		return 0, nil
 	}
 	var total int64
@@ -195,6 +194,34 @@ func (d *Duration) UnmarshalText(text []byte) (err error) {
 
 // MarshalText writes d as String does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads a duration that is not zero, or never.
+func (p *Pause) UnmarshalText(text []byte) error {
+	*p = 0
+	if string(text) == never {
+		return nil
+	}
+	d, err := ParseDuration(string(text))
+	if err == nil && d == 0 {
+		err = hint("write a duration such as 10ms, or never", "a pause of %s is none", text)
+	}
+	if err != nil {
+		return err
+	}
+	*p = Pause(d)
+	return nil
+}
+
+// String returns never or the duration.
+func (p Pause) String() string {
+	if p == 0 {
+		return never
+	}
+	return Duration(p).String()
+}
+
+// MarshalText writes p as String does.
+func (p Pause) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 const unlimited = "unlimited"
 

@@ -1,0 +1,353 @@
+package scenarios
+
+import (
+	"net/netip"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"hilnet/mqtt/codec"
+)
+
+// run fills in the scenario and checks it. Later checks rely on what earlier
+// ones have found to be in order.
+func (c *checker) run() {
+	c.ranges(reflect.ValueOf(c.s).Elem(), "")
+	if len(c.errs) > 0 {
+		return
+	}
+	c.s.fill()
+	c.general()
+	c.names()
+	c.broker()
+	for i := range c.s.Devices {
+		c.device(index("devices", i), &c.s.Devices[i])
+	}
+	c.addresses()
+	if len(c.errs) > 0 {
+		return
+	}
+	for i := range c.s.Timeline {
+		c.action(index("timeline", i), &c.s.Timeline[i])
+	}
+	c.overlaps()
+	for i := range c.s.Expect {
+		c.expectation(index("expect", i)+".that", c.s.Expect[i].That)
+	}
+}
+
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+
+const nameHint = "use lower-case letters, digits and hyphens"
+
+func (c *checker) general() {
+	s := c.s
+	if !namePattern.MatchString(s.Name) {
+		c.failf("name", nameHint, "%q is not a name", s.Name)
+	}
+	if s.Speed != 1 && s.Clock != Real {
+		c.failf("speed", "add clock: real, or remove speed", "virtual time has no speed: it is as fast as the machine allows")
+	}
+	for i, p := range s.Capture {
+		if slices.Contains(s.Capture[:i], p) {
+			c.failf(index("capture", i), "remove one of them", "the capture point %s stands here twice", p)
+		}
+	}
+}
+
+// names checks that devices and links have different names and belong together.
+func (c *checker) names() {
+	taken := map[string]string{"broker": "the broker"}
+	take := func(path, name, what string) {
+		switch other, found := taken[name]; {
+		case !namePattern.MatchString(name):
+			c.failf(path, nameHint, "%q is not a name", name)
+		case found:
+			c.failf(path, "give each its own name", "the name %q is taken by %s", name, other)
+		default:
+			taken[name] = what
+		}
+	}
+	var devices []string
+	for i, d := range c.s.Devices {
+		take(index("devices", i)+".name", d.Name, index("devices", i))
+		devices = append(devices, d.Name)
+	}
+	linked := map[string]string{}
+	for i, l := range c.s.Links {
+		path := index("links", i)
+		if l.Device == "" {
+			c.failf(path, "add device: and one of: "+strings.Join(devices, ", "), "with several devices a link must say to which it belongs")
+			continue
+		}
+		take(path+".name", l.Name, path)
+		if !slices.Contains(devices, l.Device) {
+			c.failf(path+".device", didYouMean(l.Device, devices), "no device is called %q", l.Device)
+		} else if other, found := linked[l.Device]; found {
+			c.failf(path+".device", "a device has one link", "the device %s has the link %s already", l.Device, other)
+		}
+		linked[l.Device] = l.Name
+	}
+}
+
+var interfacePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+func (c *checker) broker() {
+	b := &c.s.Broker
+	if b.Kind != BrokerTap {
+		if b.Tap != nil {
+			c.failf("broker.tap", "add kind: tap, or remove tap", "a broker of kind %s has no TAP", b.Kind)
+		}
+		return
+	}
+	if c.s.Clock != Real {
+		c.failf("broker.kind", "add clock: real", "a real broker needs the real clock")
+	}
+	if c.s.Speed != 1 {
+		c.failf("speed", "remove speed", "a real broker runs at speed 1")
+	}
+	if !interfacePattern.MatchString(b.Tap.Name) {
+		c.failf("broker.tap.name", "use letters, digits, hyphens and dots", "%q is not the name of an interface", b.Tap.Name)
+	}
+	if b.Tap.Netns != "" && !interfacePattern.MatchString(b.Tap.Netns) {
+		c.failf("broker.tap.netns", "use the name that ip netns list shows", "%q is not the name of a network namespace", b.Tap.Netns)
+	}
+}
+
+func (c *checker) device(path string, d *Device) {
+	if d.MAC[0]&1 != 0 {
+		c.failf(path+".mac", "the second digit must be even", "%s is a group address", d.MAC)
+	}
+	if d.Pool.Packets > 0 && d.Pool.Memory > 0 {
+		c.failf(path+".pool", "remove one of them", "a pool has either packets or memory")
+	}
+	if d.Pool.Memory > 0 && d.Pool.Memory < 2*d.Pool.Payload {
+		c.failf(path+".pool.memory", "give it more memory or a smaller payload", "%s holds not even two packets of %s", d.Pool.Memory, d.Pool.Payload)
+	}
+	m := &d.MQTT
+	if m.Keepalive.Std()%time.Second != 0 {
+		c.failf(path+".mqtt.keepalive", "MQTT knows whole seconds only", "keepalive %s is not a whole number of seconds", m.Keepalive)
+	}
+	if m.Will != nil {
+		c.topicName(path+".mqtt.will.topic", m.Will.Topic)
+	}
+	switch {
+	case d.App != "" && len(d.Steps) > 0:
+		c.failf(path+".app", "remove one of them", "a device has either steps or an app")
+	case d.App == "" && len(d.Steps) == 0:
+		c.failf(path, "add steps: or app:", "the device %s does nothing", d.Name)
+	case d.App != "" && !interfacePattern.MatchString(d.App):
+		c.failf(path+".app", "use letters, digits, hyphens and dots", "%q is not the name of an app", d.App)
+	}
+	c.steps(path+".steps", d.Steps)
+}
+
+func (c *checker) steps(path string, steps []Step) {
+	for i := range steps {
+		s, p := &steps[i], index(path, i)
+		v, set := reflect.ValueOf(s).Elem(), 0
+		for j := range v.NumField() {
+			if !v.Field(j).IsNil() {
+				set++
+			}
+		}
+		if set != 1 {
+			c.failf(p, "set exactly one field", "a step of %d kinds", set)
+			continue
+		}
+		p = join(p, s.Name())
+		switch {
+		case s.Subscribe != nil:
+			c.topicFilter(p+".topic", s.Subscribe.Topic)
+		case s.Unsubscribe != nil:
+			c.topicFilter(p+".topic", s.Unsubscribe.Topic)
+		case s.Publish != nil:
+			c.topicName(p+".topic", s.Publish.Topic)
+			c.message(p, &s.Publish.Message)
+		case s.Every != nil:
+			c.steps(p+".do", s.Every.Do)
+		case s.Repeat != nil:
+			c.steps(p+".do", s.Repeat.Do)
+		}
+	}
+}
+
+func (c *checker) topicName(path, topic string) {
+	if err := codec.ValidTopic([]byte(topic)); err != nil {
+		c.failf(path, "write a topic name without + and #", "%q is not a topic name", topic)
+	}
+}
+
+func (c *checker) topicFilter(path, filter string) {
+	if err := codec.ValidFilter([]byte(filter)); err != nil {
+		c.failf(path, "# stands alone behind the last slash, + alone between two", "%q is not a topic filter", filter)
+	}
+}
+
+func (c *checker) message(path string, m *Message) {
+	if m.Payload != "" && m.Size > 0 {
+		c.failf(path, "remove one of them", "a message has either a payload or a size")
+	}
+	if m.QoS > 1 {
+		c.failf(path+".qos", "write 0 or 1", "quality of service %d is not modelled", m.QoS)
+	}
+}
+
+// addresses checks that everybody can reach the broker and nobody is there twice.
+func (c *checker) addresses() {
+	b := &c.s.Broker
+	taken := map[netip.Addr]string{}
+	macs := map[MAC]string{}
+	take := func(path string, p netip.Prefix, what string) bool {
+		switch other, found := taken[p.Addr()]; {
+		case !p.IsValid() || !p.Addr().Is4():
+			c.failf(path, "write an address and a prefix length, such as 10.0.0.2/24", "%s is not an IPv4 address with prefix length", p)
+		case !isHost(p):
+			c.failf(path, "choose another address", "%s is not the address of a host in its network", p)
+		case found:
+			c.failf(path, "give each its own address", "the address %s is taken by %s", p.Addr(), other)
+		default:
+			taken[p.Addr()] = what
+			return true
+		}
+		return false
+	}
+	// near is what a device must share a network with.
+	near, what := b.Address, "the broker"
+	if b.Tap != nil {
+		near, what = b.Tap.Address, "the TAP"
+		if !take("broker.tap.address", near, what) {
+			return
+		}
+	}
+	if b.Tap == nil || b.Address.Addr() != near.Addr() {
+		if !take("broker.address", b.Address, "the broker") {
+			return
+		}
+	}
+	for i, d := range c.s.Devices {
+		path := index("devices", i)
+		if other, found := macs[d.MAC]; found {
+			c.failf(path+".mac", "give each its own address", "the Ethernet address %s is taken by %s", d.MAC, other)
+		}
+		macs[d.MAC] = d.Name
+		if take(path+".address", d.Address, d.Name) {
+			c.reach(path, &d, near, what)
+		}
+	}
+}
+
+// reach checks that a device reaches the broker, directly or by its gateway.
+func (c *checker) reach(path string, d *Device, near netip.Prefix, what string) {
+	if !d.Address.Contains(near.Addr()) || !near.Contains(d.Address.Addr()) {
+		c.failf(path+".address", "choose an address in "+near.Masked().String(), "%s and %s, %s, are in different networks", d.Address, near, what)
+		return
+	}
+	if d.Gateway.IsValid() {
+		switch {
+		case !d.Address.Contains(d.Gateway):
+			c.failf(path+".gateway", "choose an address in "+d.Address.Masked().String(), "the gateway %s is not in the device's network", d.Gateway)
+		case d.Gateway == d.Address.Addr():
+			c.failf(path+".gateway", "remove it, or name another host", "the device %s is its own gateway", d.Name)
+		}
+	}
+	if broker := c.s.Broker.Address.Addr(); !d.Address.Contains(broker) && !d.Gateway.IsValid() {
+		c.failf(path, "add gateway: "+near.Addr().String(), "the device %s needs a gateway to reach the broker at %s", d.Name, broker)
+	}
+}
+
+// isHost reports whether p's address can belong to a host: not the network, its
+// broadcast, multicast or nothing.
+func isHost(p netip.Prefix) bool {
+	a := p.Addr()
+	if a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.As4()[0] >= 224 || p.Bits() > 31 || p.Bits() < 1 {
+		return false
+	}
+	return p.Bits() == 31 || a != p.Masked().Addr() && p.Contains(a.Next())
+}
+
+// action checks one entry of the timeline.
+func (c *checker) action(path string, a *Action) {
+	if a.At >= c.s.Duration {
+		c.failf(path+".at", "make the run longer, or let it happen earlier", "%s is not before the end of the run at %s", a.At, c.s.Duration)
+	}
+	if takes, _ := a.Do.takes("link"); takes {
+		if names := linkNames(c.s); a.Link == "" {
+			c.failf(path, "add link: and one of: "+strings.Join(names, ", "), "with several links %s must say which", a.Do)
+		} else if !slices.Contains(names, a.Link) {
+			c.failf(path+".link", didYouMean(a.Link, names), "no link is called %q", a.Link)
+		}
+	}
+	if takes, _ := a.Do.takes("device"); takes {
+		if names := deviceNames(c.s); a.Device == "" {
+			c.failf(path, "add device: and one of: "+strings.Join(names, ", "), "with several devices %s must say which", a.Do)
+		} else if d := c.s.Device(a.Device); d == nil {
+			c.failf(path+".device", didYouMean(a.Device, names), "no device is called %q", a.Device)
+		} else if d.Pool.Packets > 0 && a.Packets > d.Pool.Packets {
+			c.failf(path+".packets", "take fewer", "the pool of %s has only %d packets", a.Device, d.Pool.Packets)
+		}
+	}
+	if _, must := a.Do.takes("packets"); must && a.Packets == 0 {
+		c.failf(path+".packets", "set at least 1", "%s of no packets", a.Do)
+	}
+	if takes, _ := a.Do.takes("for"); !takes && a.For > 0 {
+		c.failf(path+".for", "remove it", "%s has no end", a.Do)
+	}
+	if a.Do == BrokerPublish {
+		if c.s.Broker.Kind != BrokerModel {
+			c.failf(path+".do", "publish with a client of your own, such as mosquitto_pub", "hilnet cannot make a real broker publish")
+		}
+		c.topicName(path+".topic", a.Topic)
+		c.message(path, &a.Message)
+	}
+}
+
+// overlaps refuses two actions on the same thing of which one is undone while
+// the other should hold.
+func (c *checker) overlaps() {
+	t := c.s.Timeline
+	for i := range t {
+		for j := range i {
+			first, second := &t[j], &t[i]
+			if second.At < first.At {
+				first, second = second, first
+			}
+			if sameTarget(first, second) && first.For > 0 && second.At < first.At+first.For {
+				c.failf(index("timeline", i), "let one end before the other begins",
+					"%s at %s begins while %s from %s to %s is still on", second.Do, second.At, first.Do, first.At, first.At+first.For)
+				break
+			}
+		}
+	}
+}
+
+func sameTarget(a, b *Action) bool {
+	nic := func(k ActionKind) bool { return k == LinkDown || k == TxError }
+	switch {
+	case nic(a.Do) && nic(b.Do):
+		return a.Device == b.Device
+	case a.Do == Leak || a.Do == ReleaseLeak || a.Do == BrokerPublish || a.Do != b.Do:
+		return false
+	}
+	aUp, aDown := a.Way.Takes()
+	bUp, bDown := b.Way.Takes()
+	return a.Link == b.Link && (aUp && bUp || aDown && bDown)
+}
+
+func linkNames(s *Scenario) []string {
+	all := make([]string, len(s.Links))
+	for i, l := range s.Links {
+		all[i] = l.Name
+	}
+	return all
+}
+
+func deviceNames(s *Scenario) []string {
+	all := make([]string, len(s.Devices))
+	for i, d := range s.Devices {
+		all[i] = d.Name
+	}
+	return all
+}

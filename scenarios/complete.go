@@ -1,0 +1,292 @@
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Defaults that other values decide about.
+const (
+	defaultDevice  = "device"
+	defaultLink    = "link"
+	defaultPackets = 16
+	defaultBroker  = "10.0.0.1/24"
+)
+
+// NewScenario returns a scenario with every default set and one device, for
+// scenarios that are made in Go. Its one device has no steps yet.
+func NewScenario(name string) *Scenario {
+	s := &Scenario{}
+	setDefaults(reflect.ValueOf(s).Elem())
+	s.Version, s.Name = Version, name
+	s.Devices = []Device{NewDevice()}
+	return s
+}
+
+// NewDevice returns a device with every default set that does not depend on
+// others.
+func NewDevice() Device {
+	var d Device
+	setDefaults(reflect.ValueOf(&d).Elem())
+	return d
+}
+
+// NewLink returns a link that changes nothing.
+func NewLink(name, device string) Link {
+	l := Link{Name: name, Device: device}
+	setDefaults(reflect.ValueOf(&l).Elem())
+	return l
+}
+
+// Validate fills in the defaults that depend on other values, such as names and
+// addresses, and checks the scenario as Load does. Call it on a scenario that
+// was made or changed in Go; calling it again changes nothing. The error is of
+// type Errors.
+func (s *Scenario) Validate() error {
+	if errs := s.complete(); len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+// ErrorAt returns an error about the value at a path, such as devices[0].app,
+// with its position when the scenario was loaded from a file.
+func (s *Scenario) ErrorAt(path, msg, what string) *Error {
+	return s.src.error(s.src.place(path), path, hint(what, "%s", msg))
+}
+
+// place returns where the value at path stands, or the nearest thing around it.
+func (s *source) place(path string) place {
+	if s == nil {
+		return place{}
+	}
+	for {
+		if p, ok := s.places[path]; ok {
+			return p
+		}
+		i := strings.LastIndexAny(path, ".[")
+		if i < 0 {
+			return s.places[""]
+		}
+		path = path[:i]
+	}
+}
+
+func (s *Scenario) complete() Errors {
+	c := &checker{s: s}
+	c.run()
+	return c.errs
+}
+
+// fill sets what was left out and depends on other values.
+func (s *Scenario) fill() {
+	s.fillBroker()
+	for i := range s.Devices {
+		d := &s.Devices[i]
+		if d.Name == "" {
+			d.Name = defaultDevice
+			if i > 0 {
+				d.Name = fmt.Sprintf("%s-%d", defaultDevice, i+1)
+			}
+		}
+		if d.MAC == (MAC{}) {
+			d.MAC = MAC{2, 0, 0, 0, byte((i + 2) >> 8), byte(i + 2)}
+		}
+		if !d.Address.IsValid() {
+			d.Address = s.nextAddress(i + 1)
+		}
+		if d.Pool.Packets == 0 && d.Pool.Memory == 0 {
+			d.Pool.Packets = defaultPackets
+		}
+		if d.MQTT.ClientID == "" {
+			d.MQTT.ClientID = d.Name
+		}
+	}
+	s.fillLinks()
+	for i := range s.Timeline {
+		s.fillAction(&s.Timeline[i])
+	}
+	for i := range s.Expect {
+		if e := &s.Expect[i]; e.Text == "" {
+			e.Text = e.That
+		}
+	}
+}
+
+func (s *Scenario) fillBroker() {
+	b := &s.Broker
+	if b.Kind == BrokerTap && b.Tap == nil {
+		b.Tap = &Tap{}
+		setDefaults(reflect.ValueOf(b.Tap).Elem())
+	}
+	switch {
+	case b.Address.IsValid():
+	case b.Tap != nil:
+		b.Address = b.Tap.Address
+	default:
+		b.Address = netip.MustParsePrefix(defaultBroker)
+	}
+}
+
+// nextAddress returns the n-th address behind the broker's or the TAP's.
+func (s *Scenario) nextAddress(n int) netip.Prefix {
+	from := s.Broker.Address
+	if s.Broker.Tap != nil && s.Broker.Tap.Address.IsValid() {
+		from = s.Broker.Tap.Address
+	}
+	a := from.Addr()
+	for range n {
+		a = a.Next()
+	}
+	return netip.PrefixFrom(a, from.Bits())
+}
+
+// fillLinks names the links and gives one to each device that has none.
+func (s *Scenario) fillLinks() {
+	name := func(device string) string {
+		if len(s.Devices) == 1 {
+			return defaultLink
+		}
+		return defaultLink + "-" + device
+	}
+	has := map[string]bool{}
+	for i := range s.Links {
+		l := &s.Links[i]
+		if l.Device == "" && len(s.Devices) == 1 {
+			l.Device = s.Devices[0].Name
+		}
+		if l.Name == "" && l.Device != "" {
+			l.Name = name(l.Device)
+		}
+		has[l.Device] = true
+	}
+	for _, d := range s.Devices {
+		if !has[d.Name] {
+			s.Links = append(s.Links, NewLink(name(d.Name), d.Name))
+			has[d.Name] = true
+		}
+	}
+}
+
+func (s *Scenario) fillAction(a *Action) {
+	if takes, _ := a.Do.takes("link"); takes {
+		if a.Link == "" && len(s.Links) == 1 {
+			a.Link = s.Links[0].Name
+		}
+		if a.Way == "" {
+			a.Way = Both
+		}
+	}
+	if takes, _ := a.Do.takes("device"); takes && a.Device == "" && len(s.Devices) == 1 {
+		a.Device = s.Devices[0].Name
+	}
+}
+
+// CheckAction fills in what an action left out, as Load does for the timeline,
+// and checks it against a complete scenario. The error is of type Errors.
+func (s *Scenario) CheckAction(a *Action) error {
+	c := &checker{s: &Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration}}
+	c.ranges(reflect.ValueOf(a).Elem(), "action")
+	if len(c.errs) == 0 {
+		s.fillAction(a)
+		c.action("action", a)
+	}
+	if len(c.errs) > 0 {
+		return c.errs
+	}
+	return nil
+}
+
+// Device returns the device of that name, or nil.
+func (s *Scenario) Device(name string) *Device {
+	if i := slices.IndexFunc(s.Devices, func(d Device) bool { return d.Name == name }); i >= 0 {
+		return &s.Devices[i]
+	}
+	return nil
+}
+
+// Link returns the link of that name, or nil.
+func (s *Scenario) Link(name string) *Link {
+	if i := slices.IndexFunc(s.Links, func(l Link) bool { return l.Name == name }); i >= 0 {
+		return &s.Links[i]
+	}
+	return nil
+}
+
+// DeviceLink returns the link of a device, or nil.
+func (s *Scenario) DeviceLink(device string) *Link {
+	if i := slices.IndexFunc(s.Links, func(l Link) bool { return l.Device == device }); i >= 0 {
+		return &s.Links[i]
+	}
+	return nil
+}
+
+// Summary returns the first line of About.
+func (s *Scenario) Summary() string {
+	line, _, _ := strings.Cut(s.About, "\n")
+	return line
+}
+
+// A checker collects what is wrong with a scenario.
+type checker struct {
+	s    *Scenario
+	errs Errors
+}
+
+func (c *checker) fail(path string, err error) {
+	if len(c.errs) < MaxErrors {
+		c.errs = append(c.errs, c.s.src.error(c.s.src.place(path), path, err))
+	}
+}
+
+func (c *checker) failf(path, what, format string, args ...any) {
+	c.fail(path, hint(what, format, args...))
+}
+
+// ranges checks enums, min and max of all fields of a struct, for scenarios that
+// no decoder has checked.
+func (c *checker) ranges(v reflect.Value, path string) {
+	switch {
+	case v.Kind() == reflect.Pointer:
+		if !v.IsNil() {
+			c.ranges(v.Elem(), path)
+		}
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			c.ranges(v.Index(i), fmt.Sprintf("%s[%d]", path, i))
+		}
+	case v.Type().Implements(enumType) && v.Kind() == reflect.String:
+		if err := setText(reflect.New(v.Type()).Elem(), v.String()); err != nil {
+			c.fail(path, err)
+		}
+	case v.CanInt() && v.Int() < 0:
+		c.fail(path, errors.New("a negative value"))
+	case v.Kind() == reflect.Struct && !isScalar(v.Type()):
+		for _, f := range fieldsOf(v.Type()) {
+			c.fieldRange(v.FieldByIndex(f.index), join(path, f.key), &f)
+		}
+	}
+}
+
+func (c *checker) fieldRange(v reflect.Value, path string, f *field) {
+	if v.IsZero() && !f.required && f.def == "" {
+		return // left out
+	}
+	before := len(c.errs)
+	c.ranges(v, path)
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return
+		}
+		v = v.Elem()
+	}
+	if len(c.errs) == before && (f.min != "" || f.max != "") {
+		if err := f.checkRange(v); err != nil {
+			c.fail(path, err)
+		}
+	}
+}

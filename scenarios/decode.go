@@ -1,0 +1,385 @@
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Limits of a scenario file.
+const (
+	MaxFile  = 1 << 20 // bytes
+	MaxDepth = 32      // mappings and lists inside each other
+	maxNodes = 200_000 // values, those that aliases repeat included
+)
+
+// A decoder turns the syntax tree of a file into a Scenario. It goes on after an
+// error, so that one Load reports several.
+type decoder struct {
+	src     *source
+	errs    Errors
+	anchors map[string]ast.Node
+	nodes   int
+	depth   int
+}
+
+// errTooMany ends a decoding that found MaxErrors errors.
+var errTooMany = errors.New("too many errors")
+
+func (d *decoder) fail(at place, path string, err error) {
+	if len(d.errs) >= MaxErrors {
+		panic(errTooMany)
+	}
+	d.errs = append(d.errs, d.src.error(at, path, err))
+}
+
+// error makes an Error of err at a place of the file.
+func (s *source) error(at place, path string, err error) *Error {
+	e := &Error{Path: path, Msg: err.Error()}
+	var h *hinted
+	if errors.As(err, &h) {
+		e.Hint = h.hint
+	}
+	if s != nil {
+		e.File, e.Line, e.Column, e.Excerpt = s.file, at.line, at.column, s.excerpt(at)
+	}
+	return e
+}
+
+func placeOf(tk *token.Token) place {
+	if tk == nil || tk.Position == nil {
+		return place{1, 1}
+	}
+	return place{tk.Position.Line, tk.Position.Column}
+}
+
+// A pair is one key of a mapping with its value.
+type pair struct {
+	key   string
+	place place
+	value ast.Node
+}
+
+// start returns where a node begins.
+func start(n ast.Node) place {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		if !n.IsFlowStyle && len(n.Values) > 0 {
+			return placeOf(n.Values[0].Key.GetToken())
+		}
+	case *ast.MappingValueNode:
+		return placeOf(n.Key.GetToken())
+	}
+	return placeOf(n.GetToken())
+}
+
+// enter follows anchors and aliases and counts what it visits. ok is false when
+// the node cannot be used; that has been reported.
+func (d *decoder) enter(n ast.Node, path string) (ast.Node, bool) {
+	at := start(n)
+	for {
+		if d.nodes++; d.nodes > maxNodes {
+			d.fail(at, path, hint("aliases repeat what they stand for", "more than %d values", maxNodes))
+			panic(errTooMany)
+		}
+		switch v := n.(type) {
+		case *ast.AnchorNode:
+			n = v.Value
+		case *ast.AliasNode:
+			name := v.Value.GetToken().Value
+			target, ok := d.anchors[name]
+			if !ok {
+				d.fail(at, path, hint("define it with &"+name, "the alias *%s has no anchor", name))
+				return nil, false
+			}
+			n = target
+		case *ast.TagNode:
+			d.fail(at, path, hint("remove it", "the tag %s means nothing here", v.Start.Value))
+			return nil, false
+		case nil:
+			d.fail(at, path, errors.New("nothing here"))
+			return nil, false
+		default:
+			return n, true
+		}
+	}
+}
+
+// pairs returns the keys and values of a mapping.
+func (d *decoder) pairs(n ast.Node, path string) ([]pair, bool) {
+	var values []*ast.MappingValueNode
+	switch v := n.(type) {
+	case *ast.MappingNode:
+		values = v.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{v}
+	default:
+		d.fail(start(n), path, hint("write keys and values, such as \"key: value\", below it", "%s is %s, not a mapping", last(path), kindOf(n)))
+		return nil, false
+	}
+	all := make([]pair, 0, len(values))
+	for _, v := range values {
+		tk := v.Key.GetToken()
+		at := placeOf(tk)
+		if _, ok := v.Key.(*ast.StringNode); !ok {
+			d.fail(at, path, fmt.Errorf("%q cannot be a key here", tk.Value))
+			continue
+		}
+		if i := slices.IndexFunc(all, func(p pair) bool { return p.key == tk.Value }); i >= 0 {
+			d.fail(at, join(path, tk.Value), hint("remove one of them", "the key %q stands here twice, first in line %d", tk.Value, all[i].place.line))
+			continue
+		}
+		all = append(all, pair{tk.Value, at, v.Value})
+	}
+	return all, true
+}
+
+func kindOf(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a mapping"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.NullNode:
+		return "empty"
+	case *ast.IntegerNode, *ast.FloatNode:
+		return "a number"
+	}
+	return "a text"
+}
+
+// index returns the path of a list entry.
+func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// last returns the last key of a path, for messages.
+func last(path string) string {
+	if path == "" {
+		return "the file"
+	}
+	return path[strings.LastIndexByte(path, '.')+1:]
+}
+
+// value decodes a node into v.
+func (d *decoder) value(n ast.Node, path string, v reflect.Value) {
+	n, ok := d.enter(n, path)
+	if !ok {
+		return
+	}
+	d.src.places[path] = start(n)
+	if d.depth++; d.depth > MaxDepth {
+		d.fail(start(n), path, fmt.Errorf("more than %d levels deep", MaxDepth))
+		panic(errTooMany)
+	}
+	defer func() { d.depth-- }()
+
+	t := v.Type()
+	switch {
+	case t == reflect.TypeFor[Step]():
+		d.step(n, path, v.Addr().Interface().(*Step))
+	case t == reflect.TypeFor[Action]():
+		d.action(n, path, v)
+	case t == reflect.TypeFor[Expectation]() && isText(n):
+		d.scalar(n, path, v.FieldByName("That"))
+	case isScalar(t):
+		d.scalar(n, path, v)
+	case t.Kind() == reflect.Pointer:
+		p := reflect.New(t.Elem())
+		if t.Elem().Kind() == reflect.Struct && !isScalar(t.Elem()) {
+			setDefaults(p.Elem())
+		}
+		v.Set(p)
+		d.depth--
+		d.value(n, path, p.Elem())
+		d.depth++
+	case t.Kind() == reflect.Slice:
+		d.list(n, path, v)
+	default:
+		if pairs, ok := d.pairs(n, path); ok {
+			d.fields(pairs, start(n), path, v)
+		}
+	}
+}
+
+// isText reports whether n is a scalar that has a value.
+func isText(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.StringNode, *ast.LiteralNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return true
+	}
+	return false
+}
+
+func (d *decoder) scalar(n ast.Node, path string, v reflect.Value) {
+	var s string
+	switch n := n.(type) {
+	case *ast.StringNode:
+		s = n.Value
+	case *ast.LiteralNode:
+		s = n.Value.Value
+	case *ast.NullNode:
+		d.fail(start(n), path, hint("write a value, or remove the key", "%s has no value", last(path)))
+		return
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		s = n.GetToken().Value
+	default:
+		d.fail(start(n), path, hint("write one value", "%s is %s, not a single value", last(path), kindOf(n)))
+		return
+	}
+	if err := setText(v, s); err != nil {
+		d.fail(start(n), path, err)
+	}
+}
+
+func (d *decoder) list(n ast.Node, path string, v reflect.Value) {
+	seq, ok := n.(*ast.SequenceNode)
+	if !ok {
+		d.fail(start(n), path, hint("write each entry behind a hyphen, in a line of its own", "%s is %s, not a list", last(path), kindOf(n)))
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, len(seq.Values)))
+	for i, item := range seq.Values {
+		e := reflect.New(v.Type().Elem()).Elem()
+		if e.Kind() == reflect.Struct {
+			setDefaults(e)
+		}
+		d.value(item, fmt.Sprintf("%s[%d]", path, i), e)
+		v.Set(reflect.Append(v, e))
+	}
+}
+
+// fields decodes the pairs of a mapping that begins at a place into the struct v.
+func (d *decoder) fields(pairs []pair, at place, path string, v reflect.Value) {
+	own, shared := fieldsOf(v.Type()), sharedFields(v.Type())
+	// What is shared comes first, whatever the order of the file, so that the
+	// key of one way wins.
+	for _, p := range pairs {
+		if i := indexKey(shared, p.key); i >= 0 {
+			before := len(d.errs)
+			for _, f := range own {
+				if f.shared && len(d.errs) == before { // one report is enough
+					d.field(p, path, &shared[i], v.FieldByIndex(f.index).FieldByIndex(shared[i].index))
+				}
+			}
+		}
+	}
+	seen := make(map[string]bool, len(pairs))
+	for _, p := range pairs {
+		seen[p.key] = true
+		if i := indexKey(own, p.key); i >= 0 {
+			d.field(p, path, &own[i], v.FieldByIndex(own[i].index))
+		} else if indexKey(shared, p.key) < 0 {
+			d.fail(p.place, join(path, p.key), hint(didYouMean(p.key, append(keysOf(own), keysOf(shared)...)), "unknown key %q", p.key))
+		}
+	}
+	for _, f := range own {
+		if f.required && !seen[f.key] {
+			d.fail(at, path, hint("add it: "+example(&f), "%s lacks the key %q", last(path), f.key))
+		}
+	}
+}
+
+// example returns a line that shows how a missing key is written.
+func example(f *field) string {
+	switch {
+	case f.key == "version":
+		return fmt.Sprintf("version: %d", Version)
+	case f.key == "broker":
+		return "broker: {kind: model}"
+	case f.alt != "":
+		return f.key + ": " + f.alt
+	case f.typ.Implements(enumType):
+		return f.key + ": " + strings.Join(reflect.Zero(f.typ).Interface().(enum).Values(), " or ")
+	}
+	return f.key + ": …"
+}
+
+func indexKey(fields []field, key string) int {
+	return slices.IndexFunc(fields, func(f field) bool { return f.key == key })
+}
+
+// field decodes the value of one key.
+func (d *decoder) field(p pair, path string, f *field, v reflect.Value) {
+	path = join(path, p.key)
+	before := len(d.errs)
+	d.value(p.value, path, v)
+	if len(d.errs) > before || f.min == "" && f.max == "" {
+		return
+	}
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if err := f.checkRange(v); err != nil {
+		d.fail(d.src.places[path], path, err)
+	}
+}
+
+// step decodes a mapping with one key, or the key alone.
+func (d *decoder) step(n ast.Node, path string, s *Step) {
+	v := reflect.ValueOf(s).Elem()
+	all := fieldsOf(v.Type())
+	unknown := func(at place, key string) {
+		d.fail(at, path, hint(didYouMean(key, keysOf(all)), "unknown step %q", key))
+	}
+	if isText(n) {
+		key := n.GetToken().Value
+		if i := indexKey(all, key); i < 0 {
+			unknown(start(n), key)
+		} else {
+			d.emptyStep(start(n), join(path, key), &all[i], v.FieldByIndex(all[i].index))
+		}
+		return
+	}
+	pairs, ok := d.pairs(n, path)
+	if !ok {
+		return
+	}
+	if len(pairs) != 1 {
+		at := start(n)
+		if len(pairs) > 1 {
+			at = pairs[1].place
+		}
+		d.fail(at, path, hint("begin each step with a hyphen", "a step is one key, here are %d", len(pairs)))
+		return
+	}
+	p := pairs[0]
+	i := indexKey(all, p.key)
+	if i < 0 {
+		unknown(p.place, p.key)
+		return
+	}
+	if _, null := p.value.(*ast.NullNode); null {
+		d.emptyStep(p.place, join(path, p.key), &all[i], v.FieldByIndex(all[i].index))
+		return
+	}
+	d.field(p, path, &all[i], v.FieldByIndex(all[i].index))
+}
+
+// emptyStep sets a step that has no options in the file.
+func (d *decoder) emptyStep(at place, path string, f *field, v reflect.Value) {
+	p := reflect.New(f.typ.Elem())
+	d.src.places[path] = at
+	switch got := p.Interface().(type) {
+	case *MessageGet:
+		*got = GetOne
+	case *Duration:
+		d.fail(at, path, hint("write "+f.key+": 5s", "%s needs a duration", f.key))
+		return
+	default:
+		setDefaults(p.Elem())
+		d.fields(nil, at, path, p.Elem())
+	}
+	v.Set(p)
+}

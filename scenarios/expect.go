@@ -1,0 +1,279 @@
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/vm"
+
+	"hilnet/trace"
+)
+
+// Limits of an expression.
+const (
+	maxExprNodes  = 200
+	maxExprMemory = 10_000
+)
+
+// exprEnv is what an expression sees: the fields of the Outcome and two functions.
+type exprEnv struct {
+	Outcome
+	Device func(string) (DeviceOutcome, error) `expr:"device"`
+	Link   func(string) (LinkOutcome, error)   `expr:"link"`
+}
+
+// spanFunc stands in for a duration such as 500ms, which expr cannot read.
+const spanFunc = "__span"
+
+// exprOptions bind names and bounds. There are no loops and no text functions.
+func exprOptions(env exprEnv) []expr.Option {
+	options := []expr.Option{
+		expr.Env(env), expr.MaxNodes(maxExprNodes), expr.Optimize(false), expr.DisableAllBuiltins(),
+		expr.Function(spanFunc, func(params ...any) (any, error) {
+			d, err := ParseDuration(params[0].(string))
+			return d.Std(), err
+		}, new(func(string) time.Duration)),
+	}
+	for _, name := range exprBuiltins {
+		options = append(options, expr.EnableBuiltin(name))
+	}
+	return options
+}
+
+var exprBuiltins = []string{"abs", "ceil", "floor", "len", "max", "min", "round"}
+
+// A literal is a duration that was replaced, to find places again.
+type literal struct{ at, grown int }
+
+var (
+	durationLiteral = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\b\d[\d.]*(?:ns|us|ms|s|m|h)(?:\d[\d.]*(?:ns|us|ms|s|m|h))*\b`)
+	noLiteral       = regexp.MustCompile(`[A-Za-z_]$`)
+)
+
+// withSpans replaces durations by calls of spanFunc.
+func withSpans(text string) (string, []literal) {
+	var b strings.Builder
+	var moved []literal
+	last := 0
+	for _, m := range durationLiteral.FindAllStringIndex(text, -1) {
+		word := text[m[0]:m[1]]
+		if word[0] == '"' || word[0] == '\'' || noLiteral.MatchString(text[:m[0]]) {
+			continue
+		}
+		b.WriteString(text[last:m[0]])
+		call := spanFunc + "(" + strconv.Quote(word) + ")"
+		moved = append(moved, literal{b.Len(), len(call) - len(word)})
+		b.WriteString(call)
+		last = m[1]
+	}
+	b.WriteString(text[last:])
+	return b.String(), moved
+}
+
+// original returns the column in the text as written.
+func original(column int, moved []literal) int {
+	shift := 0
+	for _, l := range moved {
+		if column > l.at {
+			shift += min(l.grown, column-l.at)
+		}
+	}
+	return column - shift
+}
+
+// An expression is an expectation that compiles.
+type expression struct {
+	text string
+	tree ast.Node
+}
+
+// exprError is what is wrong with an expression, and in which column of it, from 0.
+type exprError struct {
+	hinted
+	column int
+}
+
+// compile checks an expression against the outcome of a scenario.
+func compile(text string, s *Scenario) (*expression, *exprError) {
+	code, moved := withSpans(text)
+	fail := func(column int, what, format string, args ...any) *exprError {
+		return &exprError{hinted{fmt.Sprintf(format, args...), what}, original(column, moved)}
+	}
+	tree, err := parser.Parse(code)
+	if err == nil {
+		if bad := checkTree(tree.Node, s); bad != nil {
+			bad.column = original(bad.column, moved)
+			return nil, bad
+		}
+		_, err = expr.Compile(code, append(exprOptions(exprEnv{}), expr.AsBool())...)
+	}
+	var at *file.Error
+	switch {
+	case err == nil:
+		return &expression{text, tree.Node}, nil
+	case errors.As(err, &at):
+		return nil, fail(at.Column, exprHint(at.Message), "the expression %q: %s", text, strings.ReplaceAll(at.Message, spanFunc, "duration"))
+	default:
+		return nil, fail(0, "write a comparison, such as lost == 0", "the expression %q: %s", text, firstLine(err.Error()))
+	}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+func exprHint(msg string) string {
+	switch {
+	case strings.Contains(msg, "Duration"):
+		return "compare times with times, such as latency_p99 < 500ms"
+	case strings.Contains(msg, "bool"):
+		return "write a comparison, such as lost == 0"
+	case strings.Contains(msg, "unexpected token Operator(\"=\")"):
+		return "compare with =="
+	}
+	return "such as lost == 0, or latency_p99 < 500ms"
+}
+
+// checkTree checks the names in an expression.
+func checkTree(n ast.Node, s *Scenario) *exprError {
+	v := &nameVisitor{s: s}
+	ast.Walk(&n, v)
+	return v.bad
+}
+
+type nameVisitor struct {
+	s   *Scenario
+	bad *exprError
+}
+
+func (v *nameVisitor) fail(n ast.Node, what, format string, args ...any) {
+	if v.bad == nil {
+		v.bad = &exprError{hinted{fmt.Sprintf(format, args...), what}, n.Location().From}
+	}
+}
+
+// Visit is called for the leaves first.
+func (v *nameVisitor) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.IdentifierNode:
+		v.identifier(n)
+	case *ast.CallNode:
+		v.call(n)
+	case *ast.MemberNode:
+		v.member(n)
+	}
+}
+
+// unknownWithTap are the names that only hilnet's own broker can tell.
+var unknownWithTap = []string{"delivered", "lost", "duplicated"}
+
+func (v *nameVisitor) identifier(n *ast.IdentifierNode) {
+	names := append(outcomeNames(), "device", "link", spanFunc)
+	switch {
+	case !slices.Contains(names, n.Value):
+		v.fail(n, didYouMean(n.Value, names[:len(names)-1]), "the outcome has nothing called %q", n.Value)
+	case v.s.Broker.Kind == BrokerTap && slices.Contains(unknownWithTap, n.Value):
+		v.fail(n, "use acknowledged", "%s is unknown: hilnet does not see what arrives at a real broker", n.Value)
+	}
+}
+
+func (v *nameVisitor) call(n *ast.CallNode) {
+	fn, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok || len(n.Arguments) != 1 || fn.Value == spanFunc {
+		return
+	}
+	names := deviceNames(v.s)
+	if fn.Value == "link" {
+		names = linkNames(v.s)
+	}
+	if arg, ok := n.Arguments[0].(*ast.StringNode); ok && !slices.Contains(names, arg.Value) {
+		v.fail(arg, didYouMean(arg.Value, names), "no %s is called %q", fn.Value, arg.Value)
+	}
+}
+
+func (v *nameVisitor) member(n *ast.MemberNode) {
+	property, ok := n.Property.(*ast.StringNode)
+	if !ok {
+		return
+	}
+	if outer, ok := n.Node.(*ast.MemberNode); ok {
+		if key, ok := outer.Property.(*ast.StringNode); ok && key.Value == "reason" {
+			if _, known := trace.Explain(property.Value); !known {
+				v.fail(property, didYouMean(property.Value, reasons()), "no drop reason is called %q", property.Value)
+			}
+			return
+		}
+	}
+	if _, ok := n.Node.(*ast.CallNode); ok && v.s.Broker.Kind == BrokerTap && slices.Contains(unknownWithTap, property.Value) {
+		v.fail(property, "use acknowledged", "%s is unknown: hilnet does not see what arrives at a real broker", property.Value)
+	}
+}
+
+func reasons() []string {
+	var all []string
+	for _, e := range trace.Explanations() {
+		all = append(all, e.Name)
+	}
+	return all
+}
+
+// outcomeNames returns the names that stand for themselves in an expression.
+func outcomeNames() []string { return append(exprNames(reflect.TypeFor[Outcome]()), exprBuiltins...) }
+
+func exprNames(t reflect.Type) []string {
+	var all []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		switch tag := f.Tag.Get("expr"); {
+		case f.Anonymous:
+			all = append(all, exprNames(f.Type)...)
+		case tag != "" && tag != "-":
+			all = append(all, tag)
+		}
+	}
+	return all
+}
+
+// expectation checks an expression at load.
+func (c *checker) expectation(path, text string) {
+	_, err := compile(text, c.s)
+	if err == nil {
+		return
+	}
+	// An expression in one line: point into it.
+	at := c.s.src.place(path)
+	if c.s.src != nil && at.line >= 1 && at.line <= len(c.s.src.lines) {
+		line := c.s.src.lines[at.line-1]
+		if i := strings.Index(line, text); i >= 0 {
+			at.column = len([]rune(line[:i])) + 1 + len([]rune(text[:min(err.column, len(text))]))
+		}
+	}
+	if len(c.errs) < MaxErrors {
+		c.errs = append(c.errs, c.s.src.error(at, path, &err.hinted))
+	}
+}
+
+// run evaluates a tree.
+func run(code string, env exprEnv) (any, error) {
+	program, err := expr.Compile(code, exprOptions(env)...)
+	if err != nil {
+		return nil, errors.New(firstLine(err.Error()))
+	}
+	machine := vm.VM{MemoryBudget: maxExprMemory}
+	got, err := machine.Run(program, env)
+	if err != nil {
+		return nil, errors.New(firstLine(err.Error()))
+	}
+	return got, nil
+}

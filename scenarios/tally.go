@@ -1,0 +1,311 @@
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hilnet/trace"
+)
+
+// maxMoments bounds the events that are remembered for each name.
+const maxMoments = 64
+
+// A Tally computes an Outcome from the events of a run. Its memory grows by
+// about 100 bytes for each different message.
+type Tally struct {
+	devices  []deviceTally
+	links    []LinkOutcome
+	drops    Drops
+	counters []counters
+	messages map[messageKey]*message
+	order    []*message // as first seen
+	moments  map[string][]Moment
+	duration time.Duration
+	// others counts what no device of the scenario did.
+	others deviceTally
+	last   trace.Event // its T is the length of a run that has no end event
+}
+
+type deviceTally struct {
+	DeviceOutcome
+	client  string
+	latency []time.Duration
+	counted bool // the pool's counters came
+}
+
+// counters is one counters event.
+type counters struct {
+	node, stage   string
+	in, out, lost int64
+	text          string // why they contradict each other, or ""
+}
+
+type messageKey struct {
+	client string
+	hash   uint64
+	qos    uint8
+}
+
+// A message is all equal messages of one client.
+type message struct {
+	device            int // -1: none of the scenario
+	qos               uint8
+	accepted, refused int
+	arrived, dup      int
+	unarrived         []Moment // calls that were accepted, the oldest first, at most maxMoments
+}
+
+// NewTally returns a Tally for runs of a complete scenario.
+func NewTally(s *Scenario) *Tally {
+	t := &Tally{
+		drops: newDrops(), messages: map[messageKey]*message{}, moments: map[string][]Moment{},
+		others: deviceTally{DeviceOutcome: DeviceOutcome{Drops: newDrops()}},
+	}
+	for _, d := range s.Devices {
+		t.devices = append(t.devices, deviceTally{
+			DeviceOutcome: DeviceOutcome{Name: d.Name, Drops: newDrops(), Pool: PoolOutcome{MinFree: -1}},
+			client:        d.MQTT.ClientID,
+		})
+	}
+	for _, l := range s.Links {
+		t.links = append(t.links, LinkOutcome{
+			Name: l.Name, Up: WayOutcome{Reason: map[string]int{}}, Down: WayOutcome{Reason: map[string]int{}},
+		})
+	}
+	return t
+}
+
+func newDrops() Drops { return Drops{Reason: map[string]int{}, Stage: map[string]int{}} }
+
+func (d *Drops) add(e *trace.Event) {
+	d.Total++
+	d.Reason[string(e.Reason)]++
+	d.Stage[e.Node+"/"+e.Stage]++
+}
+
+// device returns the index of the device that an event belongs to, or -1.
+func (t *Tally) device(e *trace.Event) int {
+	for i := range t.devices {
+		if t.devices[i].Name == e.Node {
+			return i
+		}
+	}
+	if e.Client != "" {
+		for i := range t.devices {
+			if t.devices[i].client == e.Client {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+func (t *Tally) at(i int) *deviceTally {
+	if i < 0 {
+		return &t.others
+	}
+	return &t.devices[i]
+}
+
+// note remembers an event under a name, also as the device's.
+func (t *Tally) note(name string, e *trace.Event, format string, args ...any) {
+	i := t.device(e)
+	if len(t.moments[name]) >= maxMoments && i < 0 {
+		return
+	}
+	m := Moment{e.T, e.Seq, fmt.Sprintf(format, args...)}
+	t.noteAs(name, m)
+	if i >= 0 {
+		t.noteAs(fmt.Sprintf("device(%q).%s", t.devices[i].Name, name), m)
+	}
+}
+
+func (t *Tally) noteAs(name string, m Moment) {
+	if len(t.moments[name]) < maxMoments {
+		t.moments[name] = append(t.moments[name], m)
+	}
+}
+
+// Add takes the next event. It keeps nothing of e's memory but its strings.
+func (t *Tally) Add(e *trace.Event) {
+	t.last.T = e.T
+	switch e.Kind {
+	case trace.KindPublish:
+		t.published(e)
+	case trace.KindBrokerReceived:
+		t.arrived(e)
+	case trace.KindAcked:
+		d := t.at(t.device(e))
+		d.Acknowledged++
+		d.LastAckTime = time.Duration(e.T)
+		d.latency = append(d.latency, time.Duration(e.Count))
+	case trace.KindMessageGet:
+		if e.Status == 0 {
+			t.at(t.device(e)).Received++
+			t.note("received", e, "a message of %s was taken", e.Topic)
+		}
+	case trace.KindConnected, trace.KindDisconnected, trace.KindPingTimeout:
+		t.session(e)
+	case trace.KindDrop:
+		t.drop(e)
+	case trace.KindPoolEmpty, trace.KindPoolLow:
+		t.pool(e)
+	case trace.KindCounters:
+		t.count(e)
+	case trace.KindEnd:
+		t.duration = time.Duration(e.Count)
+	}
+}
+
+func (t *Tally) session(e *trace.Event) {
+	d := t.at(t.device(e))
+	switch {
+	case e.Kind == trace.KindDisconnected:
+		d.Disconnects++
+		t.note("disconnects", e, "disconnected: %s", e.Text)
+	case e.Kind == trace.KindPingTimeout:
+		d.PingTimeouts++
+		t.note("ping_timeouts", e, "a keepalive request was not answered")
+	case e.Status != 0:
+		d.ConnectErrors++
+		t.note("connect_errors", e, "connect failed with status 0x%x", e.Status)
+	default:
+		d.Connects++
+		t.note("connects", e, "connected")
+		if d.Connects > 1 {
+			d.Reconnects++
+			t.note("reconnects", e, "connected again")
+		}
+	}
+}
+
+func (t *Tally) message(e *trace.Event) *message {
+	key := messageKey{e.Client, e.Hash, e.QoS}
+	m := t.messages[key]
+	if m == nil {
+		m = &message{device: t.device(e), qos: e.QoS}
+		t.messages[key] = m
+		t.order = append(t.order, m)
+	}
+	return m
+}
+
+func (t *Tally) published(e *trace.Event) {
+	m := t.message(e)
+	if m.device < 0 {
+		m.device = t.device(e)
+	}
+	d := t.at(t.device(e))
+	if e.Status != 0 {
+		m.refused++
+		d.PublishErrors++
+		t.note("publish_errors", e, "publish to %s failed with status 0x%x", e.Topic, e.Status)
+		return
+	}
+	m.accepted++
+	d.Published++
+	t.note("published", e, "published to %s", e.Topic)
+	if len(m.unarrived) < maxMoments {
+		text := fmt.Sprintf("the message to %s published with packet identifier %d did not arrive; it was published", e.Topic, e.ID)
+		m.unarrived = append(m.unarrived, Moment{e.T, e.Seq, text})
+	}
+}
+
+func (t *Tally) arrived(e *trace.Event) {
+	m := t.message(e)
+	m.arrived++
+	if e.Dup {
+		m.dup++
+	}
+	if len(m.unarrived) > 0 {
+		m.unarrived = m.unarrived[1:]
+	} else if m.accepted+m.refused > 0 && m.arrived > m.accepted+m.refused {
+		t.note("duplicated", e, "a message to %s arrived again, with packet identifier %d,", e.Topic, e.ID)
+	}
+}
+
+func (t *Tally) drop(e *trace.Event) {
+	t.drops.add(e)
+	m := Moment{e.T, e.Seq, fmt.Sprintf("first drop, %s in %s/%s,", e.Reason, e.Node, e.Stage)}
+	t.noteAs("drops.total", m)
+	t.noteAs("drops.reason."+string(e.Reason), m)
+	for i := range t.devices {
+		if t.devices[i].Name == e.Node {
+			t.devices[i].Drops.add(e)
+			t.noteAs(fmt.Sprintf("device(%q).drops.total", e.Node), m)
+		}
+	}
+	for i := range t.links {
+		if l := &t.links[i]; l.Name == e.Node {
+			way, _, _ := strings.Cut(e.Stage, "/")
+			if w := l.way(way); w != nil {
+				w.Reason[string(e.Reason)]++
+				t.noteAs(fmt.Sprintf("link(%q).%s.dropped", l.Name, way), m)
+			}
+		}
+	}
+}
+
+func (l *LinkOutcome) way(stage string) *WayOutcome {
+	switch stage {
+	case StageUp:
+		return &l.Up
+	case StageDown:
+		return &l.Down
+	}
+	return nil
+}
+
+func (t *Tally) pool(e *trace.Event) {
+	i := t.device(e)
+	if i < 0 {
+		return
+	}
+	p := &t.devices[i].Pool
+	name := fmt.Sprintf("device(%q).pool.", t.devices[i].Name)
+	if e.Kind == trace.KindPoolEmpty {
+		if !t.devices[i].counted {
+			p.EmptyRequests++
+		}
+		t.noteAs(name+"empty_requests", Moment{e.T, e.Seq, fmt.Sprintf("%s found the pool empty", e.Text)})
+		return
+	}
+	if !t.devices[i].counted && (p.MinFree < 0 || int(e.Count) < p.MinFree) {
+		p.MinFree = int(e.Count)
+	}
+}
+
+// count takes a counters event.
+func (t *Tally) count(e *trace.Event) {
+	get := func(name string) int64 {
+		n, _ := e.Value(name)
+		return n
+	}
+	if e.Stage == StagePool {
+		if i := t.device(e); i >= 0 {
+			t.devices[i].counted = true
+			t.devices[i].Pool = PoolOutcome{
+				Total: int(get(ValueTotal)), MinFree: int(get(ValueMinFree)), FreeAtEnd: int(get(ValueFree)),
+				EmptyRequests: int(get(ValueEmptyRequests)),
+			}
+		}
+		return
+	}
+	if _, conserved := e.Value(ValueIn); !conserved {
+		return // other counters
+	}
+	c := counters{node: e.Node, stage: e.Stage, in: get(ValueIn), out: get(ValueOut), lost: get(ValueDropped)}
+	if in, out := c.in+get(ValueDuplicated)+get(ValueGenerated), c.out+c.lost+get(ValueInFlight); in != out {
+		c.text = fmt.Sprintf("%s/%s: in %d + duplicated %d + generated %d is not out %d + dropped %d + in flight %d", c.node, c.stage,
+			c.in, get(ValueDuplicated), get(ValueGenerated), c.out, c.lost, get(ValueInFlight))
+	}
+	t.counters = append(t.counters, c)
+	if i := slices.IndexFunc(t.links, func(l LinkOutcome) bool { return l.Name == e.Node }); i >= 0 {
+		if w := t.links[i].way(e.Stage); w != nil {
+			w.Entered, w.Arrived, w.Dropped = int(c.in), int(c.out), int(c.lost)
+			w.InFlight, w.Duplicated = int(get(ValueInFlight)), int(get(ValueDuplicated))
+		}
+	}
+}
