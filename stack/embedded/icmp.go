@@ -87,9 +87,8 @@ func (ip *IP) Ping(addr netip.Addr, data []byte, wait rtos.Ticks) (*nic.Packet, 
 		}
 	}
 	p.SetHolder("icmp echo")
-	var number uint16
-	ip.protect(func() {
-		number = ip.pingNumber
+	number := ip.pingNumber
+	request := func() bool {
 		ip.pingNumber++
 		a := ip.addr.As4()
 		h := p.Prepend(wire.ICMPHeaderLen)
@@ -97,15 +96,15 @@ func (ip *IP) Ping(addr netip.Addr, data []byte, wait rtos.Ticks) (*nic.Packet, 
 		check := wire.Fold(chainSum(0, p))
 		h[2], h[3] = byte(check>>8), byte(check)
 		ip.send(p, route{dst: addr, next: next, ttl: ip.profile.IP.TTL, protocol: wire.ProtocolICMP}, false)
-	})
+		return true
+	}
 	if !ip.mayWait(wait) {
+		ip.protect(func() { request() })
 		return nil, NoResponse
 	}
-	switch v := ip.pings.wait(wait, number).(type) {
-	case *nic.Packet:
-		return v, nic.Success
-	case nic.Status:
-		return nil, v
+	v, _ := ip.pings.do(wait, number, request)
+	if reply, ok := v.(*nic.Packet); ok {
+		return reply, nic.Success
 	}
 	return nil, NoResponse
 }

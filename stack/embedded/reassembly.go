@@ -65,7 +65,7 @@ func (ip *IP) reassemble(p *nic.Packet, h wire.IPv4, info ipInfo) {
 	d.left = max(d.left, ttl)
 	at, found := slices.BinarySearchFunc(d.fragments, f.offset, func(f fragment, offset int) int { return f.offset - offset })
 	if found { // the newer one takes the place
-		ip.drop(d.fragments[at].p, "reassembly", trace.DropDuplicate)
+		ip.drop(d.fragments[at].p, "reassembly", DropDuplicate)
 		d.fragments[at] = f
 	} else {
 		d.fragments = slices.Insert(d.fragments, at, f)
@@ -124,7 +124,7 @@ func (ip *IP) reassemblyTick() {
 			ip.icmpError(first.p, d.info, wire.ICMPTimeExceeded, icmpReassemblyExceeded)
 		}
 		for _, f := range d.fragments {
-			ip.drop(f.p, "reassembly", trace.DropReassembly)
+			ip.drop(f.p, "reassembly", DropReassembly)
 		}
 	}
 	clear(ip.datagrams[len(kept):])

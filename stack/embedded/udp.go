@@ -132,8 +132,9 @@ func (s *UDPSocket) Receive(wait rtos.Ticks) (*nic.Packet, netip.AddrPort, nic.S
 		return nil, netip.AddrPort{}, nic.NotBound
 	}
 	if len(s.queue) == 0 && s.ip.mayWait(wait) {
-		if status := s.waiters.wait(wait, 0).(nic.Status); status != nic.Success {
-			return nil, netip.AddrPort{}, status
+		v, waited := s.waiters.do(wait, 0, func() bool { return len(s.queue) == 0 })
+		if waited && v != nic.Success {
+			return nil, netip.AddrPort{}, v.(nic.Status)
 		}
 	}
 	if len(s.queue) == 0 {
