@@ -79,7 +79,7 @@ func everyRecord(big bool, r Resolution, offset int64, base Stamp) []Record {
 		}, base+223456789)},
 		{Type: BlockSimplePacket, Packet: packet(Packet{Block: BlockSimplePacket, Data: bytes.Repeat([]byte{5}, 100), OriginalLen: 101}, 0)},
 		{Type: BlockStatistics, Statistics: stats},
-		{Type: BlockJournal, Body: []byte("MESSAGE=x\n")},
+		{Type: BlockJournal, Body: []byte("__REALTIME_TIMESTAMP=1767225600000000\nMESSAGE=started\n")},
 		{Type: BlockCustom, Custom: &Custom{PEN: 32473, Data: []byte("datapad.")}},
 		{Type: BlockCustomNoCopy, Custom: &Custom{NoCopy: true, PEN: 32473, Data: []byte("secr")}},
 		{Type: 0x7FFF0001, Body: []byte{1, 2, 3, 4}},

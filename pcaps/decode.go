@@ -311,6 +311,9 @@ func decodeEnhanced(l *optionList, p *Packet) (ok bool) {
 	case optEPBQueue:
 		if ok = p.Fields.take(FieldQueue, len(v) == 4); ok {
 			p.Queue = l.order.u32(v)
+		} else if len(v) == 9 && (v[0] == VerdictTC || v[0] == VerdictXDP) {
+			// editcap and mergecap 4.0 copy a verdict with the queue's code.
+			p.Verdicts, ok = append(p.Verdicts, Verdict{Kind: v[0], Result: l.order.u64(v[1:])}), true
 		}
 	case optEPBThread:
 		if ok = p.Fields.take(FieldThread, len(v) == 8); ok {

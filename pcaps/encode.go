@@ -47,8 +47,12 @@ func (e *encoder) u64(v uint64) {
 
 // ticks writes a timestamp, the high word first in either byte order.
 func (e *encoder) ticks(v uint64) {
-	e.u32(uint32(v >> 32))
-	e.u32(uint32(v))
+	if e.big {
+		v = bits.ReverseBytes64(v)
+	} else {
+		v = bits.RotateLeft64(v, 32)
+	}
+	e.buf = binary.LittleEndian.AppendUint64(e.buf, v)
 }
 
 var padding [4]byte
@@ -67,8 +71,10 @@ func (e *encoder) fail(format string, args ...any) {
 // begin starts a block in buf.
 func (e *encoder) begin(buf []byte, t BlockType) {
 	e.buf, e.start, e.opts, e.bad = buf, len(buf), 0, nil
-	e.u32(uint32(t))
-	e.u32(0)
+	if e.big {
+		t = BlockType(bits.ReverseBytes32(uint32(t)))
+	}
+	e.buf = binary.LittleEndian.AppendUint64(e.buf, uint64(t)) // and room for the length
 }
 
 // end completes the block's lengths and returns why it may not be written, if so.
@@ -103,8 +109,11 @@ func (e *encoder) option(code uint16, n int) bool {
 		return false
 	}
 	e.opts++
-	e.u16(code)
-	e.u16(uint16(n))
+	head := uint32(n)<<16 | uint32(code)
+	if e.big {
+		head = bits.ReverseBytes32(uint32(code)<<16 | uint32(n))
+	}
+	e.buf = binary.LittleEndian.AppendUint32(e.buf, head)
 	return true
 }
 

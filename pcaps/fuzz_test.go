@@ -90,7 +90,7 @@ func FuzzPcap(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) >= 4 && bytes.Equal(data[:4], []byte{0x0A, 0x0D, 0x0D, 0x0A}) {
-			t.Skip("pcapng")
+			return // FuzzPcapng has these
 		}
 		checkDecoding(t, data)
 		got, _ := readAll(data, ReaderConfig{})
