@@ -117,9 +117,11 @@ func (s *segment) decode(config *Config) Reason {
 			return ReasonShort
 		}
 		// 2 is AF_INET everywhere; AF_INET6 is 10, 24, 28 or 30.
-		switch family := binary.BigEndian.Uint32(b) | binary.LittleEndian.Uint32(b); byte(family) {
+		switch b[0] | b[3] {
 		case 2, 10, 24, 28, 30:
-			return s.rawIP(b[4:], config)
+			if b[1]|b[2] == 0 {
+				return s.rawIP(b[4:], config)
+			}
 		}
 		return ReasonNotIP
 	case LinkRaw, LinkIPv4, LinkIPv6, linkRawBSD, linkRawOpenBSD:

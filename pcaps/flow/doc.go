@@ -34,8 +34,9 @@
 //     lie behind.
 //   - A SYN with another sequence number than the one before starts a new
 //     incarnation of the conversation. So does one with the same number when its
-//     sender has already sent data and then nothing new for GapGrace: a device
-//     that reboots may repeat its initial sequence number and port.
+//     sender had gone on from it and then sent nothing for GapGrace, or when the
+//     connection was reset: a device that reboots may repeat its initial
+//     sequence number and port.
 //   - A segment whose TCP checksum is wrong is dropped once its sender has been
 //     seen to send right ones. Checksums left to the hardware are recognised.
 //
