@@ -74,6 +74,7 @@ type Log struct {
 	now         func() sim.Time
 	seq         uint64
 	subscribers []func(*Event)
+	event       Event // what Emit hands out: one for all, so that none is allocated
 }
 
 // NewLog returns a Log that stamps events with now.
@@ -89,9 +90,10 @@ func (l *Log) Emit(e Event) {
 		return
 	}
 	l.seq++
-	e.T, e.Seq = l.now(), l.seq
+	l.event = e
+	l.event.T, l.event.Seq = l.now(), l.seq
 	for _, fn := range l.subscribers {
-		fn(&e)
+		fn(&l.event)
 	}
 }
 

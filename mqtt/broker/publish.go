@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"fmt"
 	"slices"
 
 	"hilnet/mqtt/codec"
+	"hilnet/sim"
 	"hilnet/trace"
 )
 
@@ -61,6 +63,22 @@ func (b *Broker) handlePublish(c *conn) {
 	case 2:
 		b.sendAck(c, codec.PUBREC, p.ID)
 	}
+}
+
+// Publish passes on a message of the server's own, as one that a client sent. It
+// copies what it keeps of payload. A topic name that breaks the rules, or a
+// quality of service above 2, is an error.
+func (b *Broker) Publish(_ sim.Time, topic string, payload []byte, qos uint8, retain bool) error {
+	if qos > 2 {
+		return fmt.Errorf("broker: publish %q: QoS %d", topic, qos)
+	}
+	if err := codec.ValidTopic([]byte(topic)); err != nil {
+		return fmt.Errorf("broker: publish: %w", err)
+	}
+	b.incoming, b.kept = message{topic: topic, payload: payload, qos: qos}, nil
+	b.setHash(&b.incoming)
+	b.publish(trace.Event{Text: "server"}, retain)
+	return nil
 }
 
 // publish passes Broker.incoming on and retains it if asked to. e says where
