@@ -153,7 +153,7 @@ func (s *Scenario) fillLinks() {
 		}
 		return defaultLink + "-" + device
 	}
-	has := map[string]bool{}
+	has, stray := map[string]bool{}, false
 	for i := range s.Links {
 		l := &s.Links[i]
 		if l.Device == "" && len(s.Devices) == 1 {
@@ -163,9 +163,10 @@ func (s *Scenario) fillLinks() {
 			l.Name = name(l.Device)
 		}
 		has[l.Device] = true
+		stray = stray || s.Device(l.Device) == nil
 	}
 	for _, d := range s.Devices {
-		if !has[d.Name] {
+		if !has[d.Name] && !stray { // a stray link is an error; another one would only hide it
 			s.Links = append(s.Links, NewLink(name(d.Name), d.Name))
 			has[d.Name] = true
 		}

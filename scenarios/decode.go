@@ -41,7 +41,7 @@ func (d *decoder) fail(at place, path string, err error) {
 
 // error makes an Error of err at a place of the file.
 func (s *source) error(at place, path string, err error) *Error {
-	e := &Error{Path: path, Msg: err.Error()}
+	e := &Error{Path: path, Msg: shorten(err.Error())}
 	var h *hinted
 	if errors.As(err, &h) {
 		e.Hint = h.hint

@@ -118,6 +118,17 @@ func clip(line string) string {
 	return string(r)
 }
 
+// maxMessage bounds a message, which may quote what the file holds.
+const maxMessage = 240
+
+func shorten(s string) string {
+	r := []rune(s)
+	if len(r) <= maxMessage {
+		return s
+	}
+	return string(r[:maxMessage/2]) + "…" + string(r[len(r)-maxMessage/2:])
+}
+
 // nearest returns the candidate that differs from s by few letters, or "".
 func nearest(s string, candidates []string) string {
 	best, bestDistance := "", 1+max(1, len(s)/3)

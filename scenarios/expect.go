@@ -91,7 +91,7 @@ func original(column int, moved []literal) int {
 	return column - shift
 }
 
-// An expression is an expectation that compiles.
+// An expression is the condition of an expectation that has been found good.
 type expression struct {
 	text string
 	tree ast.Node
@@ -121,11 +121,33 @@ func compile(text string, s *Scenario) (*expression, *exprError) {
 	switch {
 	case err == nil:
 		return &expression{text, tree.Node}, nil
+	case errors.As(err, &at) && missingField.MatchString(at.Message):
+		name := missingField.FindStringSubmatch(at.Message)[1]
+		return nil, fail(at.Column, didYouMean(name, partNames()), "nothing in front of it has a part called %q", name)
 	case errors.As(err, &at):
 		return nil, fail(at.Column, exprHint(at.Message), "the expression %q: %s", text, strings.ReplaceAll(at.Message, spanFunc, "duration"))
 	default:
-		return nil, fail(0, "write a comparison, such as lost == 0", "the expression %q: %s", text, firstLine(err.Error()))
+		return nil, fail(0, exprHint(err.Error()), "the expression %q: %s", text, firstLine(err.Error()))
 	}
+}
+
+// missingField is how expr says that a struct lacks a field.
+var missingField = regexp.MustCompile(`has no field (\w+)`)
+
+// partNames returns the names that stand behind a dot.
+func partNames() []string {
+	var all []string
+	for _, t := range []reflect.Type{
+		reflect.TypeFor[DeviceOutcome](), reflect.TypeFor[PoolOutcome](), reflect.TypeFor[Drops](),
+		reflect.TypeFor[LinkOutcome](), reflect.TypeFor[WayOutcome](),
+	} {
+		for _, name := range exprNames(t) {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
 }
 
 func firstLine(s string) string {
@@ -139,6 +161,8 @@ func exprHint(msg string) string {
 		return "compare times with times, such as latency_p99 < 500ms"
 	case strings.Contains(msg, "bool"):
 		return "write a comparison, such as lost == 0"
+	case strings.Contains(msg, "maximum allowed nodes"):
+		return "write a shorter expression, or several"
 	case strings.Contains(msg, "unexpected token Operator(\"=\")"):
 		return "compare with =="
 	}
@@ -172,6 +196,10 @@ func (v *nameVisitor) Visit(node *ast.Node) {
 		v.call(n)
 	case *ast.MemberNode:
 		v.member(n)
+	case *ast.BuiltinNode:
+		if !slices.Contains(exprBuiltins, n.Name) {
+			v.fail(n, "the functions are device, link, "+strings.Join(exprBuiltins, ", "), "there is no function %q here", n.Name)
+		}
 	}
 }
 

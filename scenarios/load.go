@@ -151,29 +151,71 @@ func (s *source) parse(text string) (ast.Node, *Error) {
 	return body, nil
 }
 
-// checkTokens keeps nesting, over which the parser recurses, within MaxDepth.
+// checkTokens refuses what the parser, which recurses over nesting and is
+// quadratic in the keys of a mapping, should not be given.
 func (s *source) checkTokens(tokens token.Tokens) *Error {
-	flow, line, entries := 0, 0, 0
+	line, entries := 0, 0
+	flow := []int{} // keys in each open bracket
+	block := keyColumns{}
 	for _, tk := range tokens {
 		at := placeOf(tk)
 		if at.line != line {
 			line, entries = at.line, 0
 		}
+		keys := 0
 		switch tk.Type {
 		case token.MappingStartType, token.SequenceStartType:
-			flow++
+			flow = append(flow, 0)
 		case token.MappingEndType, token.SequenceEndType:
-			flow--
-		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType, token.AnchorType, token.TagType:
+			flow = flow[:max(0, len(flow)-1)]
+		case token.SequenceEntryType:
+			entries++
+			block = block.leave(at.column)
+		case token.MappingValueType:
+			entries++
+			if len(flow) > 0 {
+				flow[len(flow)-1]++
+				keys = flow[len(flow)-1]
+			} else if tk.Prev != nil {
+				block, keys = block.key(placeOf(tk.Prev).column)
+			}
+		case token.MappingKeyType, token.AnchorType, token.TagType:
 			entries++
 		case token.MergeKeyType:
 			return s.error(at, "", hint("repeat the keys", "merge keys (<<) are not part of the scenario language"))
 		}
-		if flow > MaxDepth || flow == 0 && entries > MaxDepth || at.column > maxIndent && isBlockStart(tk.Type) && flow == 0 {
+		switch {
+		case keys > maxKeys:
+			return s.error(at, "", fmt.Errorf("more than %d keys in one mapping", maxKeys))
+		case len(flow) > MaxDepth, len(flow) == 0 && (entries > MaxDepth || at.column > maxIndent && isBlockStart(tk.Type)):
 			return s.error(at, "", fmt.Errorf("more than %d levels deep", MaxDepth))
 		}
 	}
 	return nil
+}
+
+// maxKeys bounds the keys of one mapping; the language has no more than 30.
+const maxKeys = 256
+
+// keyColumns counts the keys of the open block mappings, by their column.
+type keyColumns []struct{ column, keys int }
+
+// leave closes the mappings that stand further right than a column.
+func (k keyColumns) leave(column int) keyColumns {
+	for len(k) > 0 && k[len(k)-1].column > column {
+		k = k[:len(k)-1]
+	}
+	return k
+}
+
+// key counts a key and returns how many its mapping has.
+func (k keyColumns) key(column int) (keyColumns, int) {
+	k = k.leave(column)
+	if len(k) == 0 || k[len(k)-1].column < column {
+		k = append(k, struct{ column, keys int }{column, 0})
+	}
+	k[len(k)-1].keys++
+	return k, k[len(k)-1].keys
 }
 
 // maxIndent bounds the column that a list entry or key may begin in.
