@@ -27,7 +27,9 @@ type segment struct {
 
 func (seg *segment) has(f wire.TCPFlags) bool { return seg.flags&f == f }
 
-func (seg *segment) from(info ipInfo) netip.AddrPort { return netip.AddrPortFrom(info.src, seg.srcPort) }
+func (seg *segment) from(info ipInfo) netip.AddrPort {
+	return netip.AddrPortFrom(info.src, seg.srcPort)
+}
 
 // before reports whether a comes before b in sequence space.
 func before(a, b uint32) bool { return int32(a-b) < 0 }

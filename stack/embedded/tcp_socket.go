@@ -291,11 +291,12 @@ func (s *TCPSocket) open() {
 func (s *TCPSocket) Disconnect(wait rtos.Ticks) nic.Status {
 	ip := s.ip
 	status := nic.Success
-	close := func() bool {
+	patient := ip.mayWait(wait)
+	shut := func() bool {
 		switch {
 		case s.state == SynSent || s.state == SynReceived:
 			s.abandonOpening()
-		case !ip.mayWait(wait):
+		case !patient:
 			s.sendControl(flagRST, s.txSeq, 0, nil)
 			s.blockCleanup()
 			status = nic.InProgress
@@ -320,11 +321,11 @@ func (s *TCPSocket) Disconnect(wait rtos.Ticks) nic.Status {
 	default:
 		return nic.NotConnected
 	}
-	if ip.kernel.Current() == nil {
-		ip.protect(func() { close() })
+	if !patient {
+		ip.protect(func() { shut() })
 		return status
 	}
-	v, waited := s.disconnecting.do(wait, 0, close)
+	v, waited := s.disconnecting.do(wait, 0, shut)
 	if waited {
 		status = v.(nic.Status)
 		ip.protect(func() {
@@ -458,7 +459,7 @@ func (s *TCPSocket) flushTransmit() {
 		s.releaseSent(seg)
 	}
 	clear(s.tx)
-	s.tx = s.tx[:0]
+	s.tx, s.outstanding = s.tx[:0], 0
 }
 
 // flushReceive drops what the application has not read.
