@@ -488,3 +488,14 @@ func TestDamagedSegmentIsDropped(t *testing.T) {
 	r.feed(bad)
 	r.want("opened 1.1", `A 0 "`+"`"+`bc" #1`)
 }
+
+func TestSplitHandshake(t *testing.T) {
+	r := newTranscript(t, Config{NoMQTT: true})
+	r.up(syn, 999, 0, "")
+	r.down(ack, 2000, 1000, "")
+	r.down(syn, 3000, 0, "")
+	r.up(syn|ack, 999, 3001, "")
+	r.down(ack, 3001, 1000, "")
+	r.up(ack, 1000, 3001, "data")
+	r.want("opened 1.1", `A 0 "data" #6`)
+}

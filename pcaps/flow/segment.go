@@ -79,9 +79,9 @@ func (h *half) sound(s *segment, o *half, r *Result) Reason {
 		if off := o.rel(s.tcp.Ack()); off < 0 || off > o.max+1 {
 			return ReasonStaleACK
 		}
-	case h.synSeen && !o.anchored && s.flags&wire.TCPRst != 0 && !ack:
-		// A side that has no answer to its SYN has nothing to reset but the
-		// earlier incarnation that answered (RFC 9293 section 3.5.1).
+	case h.synSeen && !o.anchored && s.flags&wire.TCPRst != 0 && !ack && h.rel(s.seq) != h.max:
+		// A side that has no answer to its SYN resets the earlier incarnation
+		// that answered, with that one's number (RFC 9293 section 3.5.1).
 		return ReasonStaleACK
 	}
 	return NoReason
@@ -110,7 +110,8 @@ func (c *conn) begins(s *segment, config *Config) bool {
 		return !answers || h.max > 0 || h.moved
 	case h.anchored: // joined midstream, as it seemed
 		late := h.rel(s.seq+1) == 0
-		return !late && (!answers || h.max > 0)
+		split := o.synSeen && !o.moved // an ACK, then a SYN, in answer to a SYN
+		return !late && (!answers && !split || h.max > 0)
 	case ack:
 		return !o.synSeen && o.anchored && o.rel(s.tcp.Ack()) != 0
 	case o.moved: // a late SYN is the one that the peer has acknowledged
