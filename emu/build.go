@@ -1,0 +1,100 @@
+package emu
+
+import (
+	"fmt"
+
+	"hilnet/link"
+	"hilnet/nic"
+	"hilnet/scenarios"
+	"hilnet/sim"
+	"hilnet/trace"
+)
+
+// A cable is a link of the scenario with what the timeline may change.
+type cable struct {
+	*link.Link
+	up, down *cableWay
+}
+
+// build makes the world: loop, files, links, broker, devices, timeline.
+func (w *World) build() error {
+	var err error
+	if w.sc.Clock == scenarios.Real {
+		if w.pacer, err = sim.NewRealPacer(w.sc.Speed); err != nil {
+			return &EnvironmentError{Op: "start the clock", Err: err}
+		}
+	}
+	w.loop = sim.NewLoop(sim.Config{Seed: w.sc.Seed, Pacer: w.pacer})
+	w.onClose(w.loop.Close)
+	w.trace = trace.NewLog(w.loop.Now)
+	w.tally = scenarios.NewTally(w.sc)
+	w.trace.Subscribe(w.tally.Add)
+	for _, o := range w.watchers {
+		w.trace.Subscribe(o.add)
+	}
+	if w.files, err = w.newFiles(); err != nil {
+		return err
+	}
+	newNetwork := w.newModelNetwork
+	if w.sc.Broker.Kind == scenarios.BrokerTap {
+		newNetwork = w.newTapNetwork
+	}
+	network, err := newNetwork()
+	if err != nil {
+		return err
+	}
+	for i := range w.sc.Devices {
+		cfg := &w.sc.Devices[i]
+		d, err := w.newDevice(cfg)
+		if err != nil {
+			return fmt.Errorf("emu: device %q: %w", cfg.Name, err)
+		}
+		w.devices = append(w.devices, d)
+		if err := w.connect(d, network); err != nil {
+			return err
+		}
+	}
+	w.schedule()
+	for _, d := range w.devices {
+		d.start()
+	}
+	w.reportProgress()
+	return nil
+}
+
+// connect joins a device to the network by the link that the scenario has for it.
+func (w *World) connect(d *device, network network) error {
+	cfg := w.sc.DeviceLink(d.cfg.Name)
+	lc := link.Config{Name: cfg.Name, Up: directionConfig(cfg.Up), Down: directionConfig(cfg.Down)}
+	l, err := link.New(link.World{Loop: w.loop, Trace: w.trace, IDs: &w.ids}, lc)
+	if err != nil {
+		return fmt.Errorf("emu: %w", err)
+	}
+	w.links = append(w.links, &cable{l, newCableWay(l.Up, lc.Up), newCableWay(l.Down, lc.Down)})
+	point, err := w.point(w.captureName(d.cfg.Name, scenarios.PointDevice), scenarios.PointDevice, 0)
+	if err != nil {
+		return err
+	}
+	if point != nil {
+		l.Up.Observe(&senderTap{w.files, point})
+		l.Down.Observe(&receiverTap{w.files, point})
+	}
+	far, err := network.attach(d.cfg.Name, l)
+	if err != nil {
+		return err
+	}
+	d.nic.SetWire(l.Up)
+	d.nic.OnState(func(s nic.State) { network.carrier(s != nic.LinkDown) })
+	l.Connect(d.nic, far)
+	return nil
+}
+
+func directionConfig(d scenarios.Direction) link.DirectionConfig {
+	return link.DirectionConfig{
+		Delay: d.Delay.Std(), Loss: float64(d.Loss),
+		Shaper: link.ShaperConfig{
+			RateBitsPerSecond: uint64(d.Rate), OverheadBytes: int(d.Overhead),
+			QueuePackets: d.Queue.Packets, QueueBytes: int(d.Queue.Bytes),
+		},
+	}
+}

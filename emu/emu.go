@@ -1,0 +1,185 @@
+package emu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"hilnet/link"
+	"hilnet/mqtt"
+	"hilnet/scenarios"
+	"hilnet/sim"
+	"hilnet/trace"
+)
+
+// Version is hilnet's version, as captures and traces carry it.
+const Version = "0.1.0"
+
+// An App is firmware-like logic in Go: it runs as the device's application
+// thread and may block in the client's calls and in the Task's. A scenario names
+// it in its key app.
+type App func(*sim.Task, *mqtt.Client)
+
+// Options say how to run a scenario. The zero value runs it as written and
+// writes no files.
+type Options struct {
+	// Seed replaces the scenario's seed if it is not nil.
+	Seed *uint64
+	// Out is the folder that captures and trace are written to; it is made when
+	// it does not exist. Empty: no files.
+	Out string
+	// Apps are the applications that devices may name.
+	Apps map[string]App
+	// Source is how the user named the scenario, for the command that repeats the
+	// run. Empty: its name.
+	Source string
+	// Progress is called by the run's goroutine about every 100 ms of real time,
+	// with the time of the run.
+	Progress func(now, end sim.Time)
+
+	// sabotage breaks the product on purpose, for the tests of the gates.
+	sabotage string
+}
+
+// A World is one scenario, ready to run once.
+type World struct {
+	sc    *scenarios.Scenario
+	opt   Options
+	pacer sim.Pacer // nil in virtual time
+	loop  *sim.Loop
+	ids   link.IDs
+	trace *trace.Log
+	tally *scenarios.Tally
+
+	devices  []*device
+	links    []*cable
+	server   *server
+	files    *files
+	pending  []scenarios.Action
+	watchers []*Observation
+	starters []func() error
+	closers  []func() error
+	acts     int // actions taken so far
+	started  bool
+}
+
+// New checks the scenario and the options. A scenario that was made in Go is
+// validated as one from a file.
+func New(sc *scenarios.Scenario, opt Options) (*World, error) {
+	own := sc.Clone()
+	if err := own.Validate(); err != nil {
+		return nil, err
+	}
+	if opt.Seed != nil {
+		own.Seed = *opt.Seed
+	}
+	if opt.Source == "" {
+		opt.Source = own.Name
+	}
+	for i := range own.Devices {
+		if name := own.Devices[i].App; name != "" && opt.Apps[name] == nil {
+			return nil, fmt.Errorf("emu: device %q: there is no app %q: register it in Options.Apps", own.Devices[i].Name, name)
+		}
+	}
+	return &World{sc: own, opt: opt}, nil
+}
+
+// Run runs a scenario from start to end: New and World.Run in one.
+func Run(ctx context.Context, sc *scenarios.Scenario, opt Options) (*Result, error) {
+	w, err := New(sc, opt)
+	if err != nil {
+		return nil, err
+	}
+	return w.Run(ctx)
+}
+
+// Observe returns a view of the run's events for another goroutine, with room
+// for buffer events. It must be called before Run.
+func (w *World) Observe(buffer int) *Observation {
+	if w.started {
+		panic("emu: Observe after Run")
+	}
+	o := &Observation{events: make(chan trace.Event, max(buffer, 1))}
+	w.watchers = append(w.watchers, o)
+	return o
+}
+
+// Do makes an action happen, as if it stood in the timeline. Before Run, it
+// happens at its time At. While the run goes on it happens at once, and is in
+// the trace like any other; in virtual time only an App may call it then, in
+// real time any goroutine.
+func (w *World) Do(a scenarios.Action) error {
+	if err := w.sc.CheckAction(&a); err != nil {
+		return err
+	}
+	if !w.started {
+		w.pending = append(w.pending, a)
+		return nil
+	}
+	if !w.loop.RealTime() {
+		w.act(&a)
+		return nil
+	}
+	if !w.loop.Post(func() { w.act(&a) }) {
+		return errors.New("emu: the run has ended or is overloaded: the action was not taken")
+	}
+	return nil
+}
+
+// ErrEnded is returned by a second Run of one World.
+var ErrEnded = errors.New("emu: a world runs once; make another with New")
+
+// Run runs the world to the scenario's end, or until ctx is done, and returns
+// what came of it. With an error the result, if there is one, tells how far the
+// run came; its files are whole and readable in any case.
+func (w *World) Run(ctx context.Context) (result *Result, err error) {
+	if w.started {
+		return nil, ErrEnded
+	}
+	w.started = true
+	began := sim.WallClock()
+	if w.sc.Clock == scenarios.Real {
+		// Before the loop and its Tasks are built: see package sim.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := w.build(); err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { w.loop.Cancel(context.Cause(ctx)) })
+	defer stop()
+	runErr := w.loop.StartPacer()
+	for _, fn := range w.starters {
+		if runErr == nil {
+			runErr = fn()
+		}
+	}
+	if runErr == nil {
+		runErr = w.loop.Run(sim.Time(w.sc.Duration))
+	}
+	result = w.finish(runErr)
+	result.Wall = sim.WallClock().Sub(began)
+	return result, errors.Join(runErr, w.files.close(w.loop.Now()))
+}
+
+// close undoes build, newest first.
+func (w *World) close() error {
+	var all []error
+	for i := len(w.closers) - 1; i >= 0; i-- {
+		all = append(all, w.closers[i]())
+	}
+	w.closers = nil
+	for _, o := range w.watchers {
+		close(o.events)
+	}
+	w.watchers = nil
+	return errors.Join(all...)
+}
+
+// onStart has fn called when the clock has started.
+func (w *World) onStart(fn func() error) { w.starters = append(w.starters, fn) }
+
+// onClose has fn called at the end of the run.
+func (w *World) onClose(fn func() error) { w.closers = append(w.closers, fn) }

@@ -1,0 +1,169 @@
+package emu
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"hilnet/link"
+	"hilnet/pcaps"
+	"hilnet/scenarios"
+	"hilnet/sim"
+	"hilnet/trace"
+)
+
+// files are what a run writes. Without an output folder there are none.
+type files struct {
+	loop     *sim.Loop
+	recorder *pcaps.Recorder
+	trace    *trace.Writer
+	traceOut *outputFile
+	names    []string
+	failed   error // the first error of any file
+}
+
+// newFiles creates the trace file and makes ready for captures.
+func (w *World) newFiles() (*files, error) {
+	f := &files{loop: w.loop}
+	if w.opt.Out == "" {
+		return f, nil
+	}
+	resolved, err := w.sc.Resolved()
+	if err != nil {
+		return nil, fmt.Errorf("emu: %w", err)
+	}
+	epoch := pcaps.VirtualEpoch
+	if w.loop.RealTime() {
+		epoch = pcaps.StampOf(sim.WallClock())
+	}
+	f.recorder, err = pcaps.NewRecorder(pcaps.RecorderConfig{
+		Epoch: epoch,
+		Run: pcaps.RunInfo{
+			Version: Version, Seed: w.sc.Seed,
+			Versions: []pcaps.RunVersion{{Name: "go", Version: runtime.Version()}},
+			Texts:    []pcaps.RunText{{Name: w.sc.Name + ".yaml", Text: string(resolved)}},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("emu: %w", err)
+	}
+	f.traceOut, err = createOutput(w.opt.Out, w.sc.Name+".trace.jsonl")
+	if err != nil {
+		return nil, err
+	}
+	w.onClose(func() error { return f.traceOut.Close() })
+	f.names = append(f.names, f.traceOut.name)
+	f.trace, err = trace.NewWriter(f.traceOut, trace.Header{
+		Hilnet: Version, Go: runtime.Version(), Scenario: w.sc.Name, Seed: w.sc.Seed, Clock: string(w.sc.Clock),
+	})
+	if err != nil {
+		return nil, f.diskError(err)
+	}
+	w.trace.Subscribe(func(e *trace.Event) {
+		f.trace.Write(e)
+		f.fail(f.trace.Err())
+	})
+	return f, nil
+}
+
+// fail stops the run at the first error of a file.
+func (f *files) fail(err error) {
+	if err == nil || f.failed != nil {
+		return
+	}
+	f.failed = err
+	f.loop.Cancel(f.diskError(err))
+}
+
+func (f *files) diskError(err error) error {
+	return &EnvironmentError{Op: "write the recording", Err: err, Hint: "what was written before is whole and readable; free some space or choose another folder with --out"}
+}
+
+// captureName is the name of a device's capture at a point, without extension.
+// Only where there are several devices does it hold the device's name.
+func (w *World) captureName(device string, p scenarios.Point) string {
+	if len(w.sc.Devices) == 1 {
+		return w.sc.Name + "." + string(p)
+	}
+	return w.sc.Name + "." + device + "." + string(p)
+}
+
+// point creates a capture file, or nothing if the scenario does not want it.
+func (w *World) point(name string, p scenarios.Point, reorder time.Duration) (*pcaps.Point, error) {
+	if w.files.recorder == nil || !slices.Contains(w.sc.Capture, p) {
+		return nil, nil
+	}
+	path := filepath.Join(w.opt.Out, name+".pcapng")
+	point, err := w.files.recorder.CreatePoint(string(p), path, pcaps.PointConfig{Reorder: reorder})
+	if err != nil {
+		return nil, &EnvironmentError{Op: "create a capture", Err: err, Hint: "choose another folder with --out"}
+	}
+	w.files.names = append(w.files.names, path)
+	return point, nil
+}
+
+// close ends all files; the run ended at end.
+func (f *files) close(end sim.Time) error {
+	if f.recorder == nil {
+		return nil
+	}
+	err := errors.Join(f.recorder.Close(end), f.trace.Flush())
+	if err == nil || f.failed != nil {
+		return nil // told already
+	}
+	return f.diskError(err)
+}
+
+// A senderTap records a direction where its frames come from, with their fate.
+type senderTap fateTap
+
+// Entered records the frame; what becomes of it is not known yet.
+func (t *senderTap) Entered(_ *link.Direction, f *link.Frame) {
+	t.files.fail(t.point.Capture(f.Entered, f.ID, pcaps.Outbound, f.Data, pcaps.FatePending))
+}
+
+// Left completes the record of a frame that arrives.
+func (t *senderTap) Left(d *link.Direction, f *link.Frame) { (*fateTap)(t).Left(d, f) }
+
+// Dropped completes the record of a frame that does not.
+func (t *senderTap) Dropped(d *link.Direction, f *link.Frame, v link.Verdict) {
+	(*fateTap)(t).Dropped(d, f, v)
+}
+
+// A fateTap completes records that somebody else has made.
+type fateTap struct {
+	files *files
+	point *pcaps.Point
+}
+
+// Entered does nothing.
+func (t *fateTap) Entered(*link.Direction, *link.Frame) {}
+
+// Left completes the record of a frame that arrives.
+func (t *fateTap) Left(_ *link.Direction, f *link.Frame) {
+	t.files.fail(t.point.Fate(f.ID, pcaps.Fate{Kind: pcaps.Delivered}))
+}
+
+// Dropped completes the record of a frame that does not.
+func (t *fateTap) Dropped(d *link.Direction, f *link.Frame, v link.Verdict) {
+	t.files.fail(t.point.Fate(f.ID, pcaps.Fate{
+		Kind: pcaps.Dropped, Stage: d.Link + "/" + v.Stage, Rule: v.Text, Reason: string(v.Reason), Ordinal: f.Ordinal,
+	}))
+}
+
+// A receiverTap records a direction where its frames arrive.
+type receiverTap fateTap
+
+// Entered does nothing.
+func (t *receiverTap) Entered(*link.Direction, *link.Frame) {}
+
+// Left records the frame.
+func (t *receiverTap) Left(_ *link.Direction, f *link.Frame) {
+	t.files.fail(t.point.Capture(t.files.loop.Now(), f.ID, pcaps.Inbound, f.Data, pcaps.FateFinal))
+}
+
+// Dropped does nothing: the frame never came here.
+func (t *receiverTap) Dropped(*link.Direction, *link.Frame, link.Verdict) {}

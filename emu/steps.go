@@ -1,0 +1,110 @@
+package emu
+
+import (
+	"fmt"
+	"time"
+
+	"hilnet/mqtt"
+	"hilnet/scenarios"
+	"hilnet/sim"
+)
+
+// do performs steps, one after the other. What fails is in the trace, by the
+// client's own events, and the next step follows.
+func (d *device) do(t *sim.Task, steps []scenarios.Step) {
+	for i := range steps {
+		d.step(t, &steps[i])
+	}
+}
+
+func (d *device) step(t *sim.Task, s *scenarios.Step) {
+	wait := d.ticks(d.cfg.MQTT.Wait.Std())
+	switch {
+	case s.Connect != nil:
+		d.wanted = true
+		if !d.connected {
+			d.connect()
+		}
+	case s.Disconnect != nil:
+		d.wanted = false
+		d.client.Disconnect()
+	case s.Subscribe != nil:
+		d.client.Subscribe(s.Subscribe.Topic, uint8(s.Subscribe.QoS))
+	case s.Unsubscribe != nil:
+		d.client.Unsubscribe(s.Unsubscribe.Topic)
+	case s.Publish != nil:
+		d.numbers[s.Publish]++
+		payload := s.Publish.Render(d.numbers[s.Publish], t.Now())
+		d.client.Publish(s.Publish.Topic, payload, s.Publish.Retain, uint8(s.Publish.QoS), wait)
+	case s.MessageGet != nil:
+		d.messageGet(*s.MessageGet)
+	case s.Sleep != nil:
+		t.Sleep(s.Sleep.Std())
+	case s.WaitFor != nil:
+		d.waitFor(t, s.WaitFor)
+	case s.Every != nil:
+		d.every(t, s.Every)
+	case s.Repeat != nil:
+		for range s.Repeat.Times {
+			d.do(t, s.Repeat.Do)
+		}
+	default:
+		panic("emu: an empty step passed validation")
+	}
+}
+
+// Sizes of the buffers that message_get copies into: larger than any message
+// that a device with a pool of kilobytes can hold.
+const (
+	topicBuffer   = 64 << 10
+	messageBuffer = 1 << 20
+)
+
+func (d *device) messageGet(which scenarios.MessageGet) {
+	topic, message := make([]byte, topicBuffer), make([]byte, messageBuffer)
+	for {
+		if _, _, s := d.client.MessageGet(topic, message); s != mqtt.Success || which == scenarios.GetOne {
+			return
+		}
+	}
+}
+
+func (d *device) waitFor(t *sim.Task, w *scenarios.WaitFor) {
+	deadline := t.Now().Add(w.Timeout.Std())
+	for !d.holds(w.Event) {
+		left := deadline.Sub(t.Now())
+		if left <= 0 || !t.Wait(&d.changed, left) {
+			return
+		}
+	}
+}
+
+// holds reports whether what wait_for waits for is so.
+func (d *device) holds(e scenarios.WaitEvent) bool {
+	switch e {
+	case scenarios.WhenConnected:
+		return d.connected
+	case scenarios.WhenDisconnected:
+		return !d.connected
+	case scenarios.WhenMessage:
+		return d.queued > 0
+	case scenarios.WhenAcked:
+		return d.unacked <= 0
+	}
+	panic(fmt.Sprintf("emu: event %q passed validation", e))
+}
+
+// every begins rounds at multiples of the period. A late one begins at once.
+func (d *device) every(t *sim.Task, e *scenarios.Every) {
+	start := t.Now()
+	for n := 0; e.Count == 0 || n < e.Count; n++ {
+		offset := time.Duration(n) * e.Period.Std()
+		if e.For > 0 && offset >= e.For.Std() {
+			return
+		}
+		if at := start.Add(offset); at > t.Now() {
+			t.SleepUntil(at)
+		}
+		d.do(t, e.Do)
+	}
+}
