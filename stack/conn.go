@@ -158,6 +158,10 @@ type Conn struct {
 	released    bool // the endpoint is gVisor's alone
 	full        bool // a Write took less than it was given
 
+	readNow func() // made once, for enter
+	chunk   tcpip.LimitedWriter
+	readErr tcpip.Error
+
 	onConnected func()
 	onData      func([]byte)
 	onClosed    func(error)
@@ -186,6 +190,12 @@ func (h *Host) Dial(to netip.AddrPort) (*Conn, error) {
 }
 
 func (c *Conn) start() {
+	c.readNow = func() {
+		var r tcpip.ReadResult
+		if r, c.readErr = c.ep.Read(&c.chunk, tcpip.ReadOptions{}); c.readErr == nil {
+			c.ep.ModerateRecvBuf(r.Count)
+		}
+	}
 	c.watch(c)
 	c.host.register(c)
 	// What has arrived before this moment was noted for nobody.
@@ -318,16 +328,14 @@ func (c *Conn) ready() {
 // read hands out what has arrived until there is nothing more, nobody to take
 // it, or the stream has ended.
 func (c *Conn) read() {
+	b := &c.host.readBuffer
 	for c.onData != nil && !c.ended && !c.host.closed {
-		var b bytes.Buffer
-		w := tcpip.LimitedWriter{W: &b, N: readChunk}
-		var err tcpip.Error
-		c.host.enter(func() { _, err = c.ep.Read(&w, tcpip.ReadOptions{}) })
-		switch err.(type) {
+		b.Reset()
+		c.chunk = tcpip.LimitedWriter{W: b, N: readChunk}
+		c.host.enter(c.readNow)
+		switch err := c.readErr; err.(type) {
 		case nil:
-			data := b.Bytes()
-			c.host.enter(func() { c.ep.ModerateRecvBuf(len(data)) })
-			c.onData(data)
+			c.onData(b.Bytes())
 		case *tcpip.ErrWouldBlock:
 			return
 		case *tcpip.ErrClosedForReceive:

@@ -63,8 +63,10 @@ func (h *Host) flush() {
 func (h *Host) sendFromGVisor(p *gstack.PacketBuffer) {
 	f := link.NewFrame(wire.EthernetHeaderLen + p.Size())
 	n := wire.EthernetHeaderLen
-	for _, part := range p.AsSlices() {
-		n += copy(f.Data[n:], part)
+	views, offset := p.AsViewList()
+	for v := views.Front(); v != nil; v = v.Next() {
+		n += copy(f.Data[n:], v.AsSlice()[offset:])
+		offset = 0
 	}
 	ip, payload, err := wire.ParseIPv4(f.Data[wire.EthernetHeaderLen:])
 	if err != nil {

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -74,6 +75,8 @@ type Host struct {
 	nic     *nic.NIC
 	sockets map[flow]*PacketSocket // looked up, never ranged over
 	scratch []byte
+
+	readBuffer bytes.Buffer // of the Conn that is reading
 
 	endpoints []closer // in the order they were made
 	arriving  *gstack.PacketBuffer

@@ -72,8 +72,9 @@ func (h *Host) NewSocket(name string) *PacketSocket {
 // other notifies it is called in interrupt context, and may only set event flags.
 func (s *PacketSocket) ReceiveNotify(fn func()) { s.onReceive = fn }
 
-// DisconnectNotify sets what is called when an established connection was
-// closed or reset by the peer, or timed out.
+// DisconnectNotify sets what is called when a connection was closed or reset by
+// the peer, timed out, or did not come to be, other than by the end of Connect's
+// wait.
 func (s *PacketSocket) DisconnectNotify(fn func()) { s.onDisconnect = fn }
 
 // EstablishNotify sets what is called when a connection is established.
@@ -216,6 +217,7 @@ func (s *PacketSocket) ready() {
 		case gone:
 			s.event(fmt.Sprintf("no connection to %v: %v", s.flow.remote, wrap("connect", s.ep.LastError())))
 			s.lose()
+			call(s.onDisconnect)
 		case state == tcp.StateEstablished || state == tcp.StateCloseWait:
 			s.phase = established
 			s.event(fmt.Sprintf("connected to %v", s.flow.remote))
