@@ -217,6 +217,7 @@ func (p *Pool) take() *Packet {
 		pkt = &Packet{pool: p}
 		p.packets = append(p.packets, pkt)
 	}
+	pkt.state, pkt.next, pkt.QueueNext = allocated, nil, nil
 	p.stats.Free--
 	if p.stats.Free < p.stats.MinFree {
 		p.stats.MinFree = p.stats.Free
@@ -251,8 +252,8 @@ func (p *Pool) Leak(n int) int {
 		pkt := p.take()
 		pkt.reset(Receive, leakHolder)
 		pkt.state = leaked
+		p.leaked++
 	}
-	p.leaked += got
 	if got > 0 {
 		p.trace.Emit(trace.Event{Kind: trace.KindPoolLeak, Node: p.node, Stage: p.name, Count: int64(got)})
 	}
@@ -265,12 +266,12 @@ func (p *Pool) Restore(n int) int {
 	if n == 0 {
 		return 0
 	}
-	p.leaked -= n
 	p.trace.Emit(trace.Event{Kind: trace.KindPoolLeak, Node: p.node, Stage: p.name, Count: int64(-n)})
 	left := n
 	for i := len(p.packets) - 1; i >= 0 && left > 0; i-- {
 		if pkt := p.packets[i]; pkt.state == leaked {
 			left--
+			p.leaked--
 			p.giveBack(pkt)
 		}
 	}

@@ -1,0 +1,500 @@
+package mqtt_test
+
+// Tests named after the cases of NetX Duo's own regression tests,
+// test/regression/mqtt_test/netx_mqtt_NAME_test.c.
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"hilnet/mqtt"
+	"hilnet/mqtt/codec"
+	"hilnet/nic"
+	"hilnet/sim/rtos"
+)
+
+func TestAPI(t *testing.T) {
+	w := newWire(t, options{})
+	w.quiet = true
+	w.app(func(*rtos.Thread) {
+		c, b := w.c, make([]byte, 8)
+		get := func(topic, message []byte) mqtt.Status { _, _, s := c.MessageGet(topic, message); return s }
+		for _, tc := range []struct {
+			call string
+			got  mqtt.Status
+			want mqtt.Status
+		}{
+			{"connect without address", c.Connect(netip.AddrPort{}, 0, true, 1), mqtt.InvalidParameter},
+			{"connect to port 0", c.Connect(netip.MustParseAddrPort("10.0.0.1:0"), 0, true, 1), nic.InvalidPort},
+			{"will without topic", c.WillMessageSet(nil, b, true, 0), mqtt.InvalidParameter},
+			{"will with QoS 3", c.WillMessageSet(b, b, true, 3), mqtt.InvalidParameter},
+			{"will with QoS 2", c.WillMessageSet(b, b, true, 2), mqtt.QoS2NotSupported},
+			{"publish without topic", c.Publish("", b, false, 0, 1), mqtt.InvalidParameter},
+			{"publish an empty message", c.Publish("t", []byte{}, false, 0, 1), mqtt.InvalidParameter},
+			{"publish with QoS 4", c.Publish("t", b, false, 4, 1), mqtt.InvalidParameter},
+			{"publish with QoS 2", c.Publish("t", b, false, 2, 1), mqtt.QoS2NotSupported},
+			{"subscribe to nothing", c.Subscribe("", 0), mqtt.InvalidParameter},
+			{"subscribe with QoS 3", c.Subscribe("t", 3), mqtt.InvalidParameter},
+			{"subscribe with QoS 2", c.Subscribe("t", 2), mqtt.QoS2NotSupported},
+			{"unsubscribe from nothing", c.Unsubscribe(""), mqtt.InvalidParameter},
+			{"receive_notify_set(NULL)", c.ReceiveNotifySet(nil), nic.PtrError},
+			{"message_get without topic buffer", get(nil, b), mqtt.InvalidParameter},
+			{"message_get without message buffer", get(b, nil), mqtt.InvalidParameter},
+			{"message_get of nothing", get(b, b), mqtt.NoMessage},
+			{"TLS", c.SecureConnect(server, 0, true, 1), nic.NotSupported},
+			{"websocket", c.WebsocketSet("host", "/mqtt"), nic.NotSupported},
+			// An idle client can be disconnected.
+			{"disconnect", c.Disconnect(), mqtt.Success},
+		} {
+			if tc.got != tc.want {
+				t.Errorf("%s: %v, want %v", tc.call, tc.got, tc.want)
+			}
+		}
+		if _, status := mqtt.CloudCreate(mqtt.Config{}); status != nic.NotSupported {
+			t.Errorf("cloud: %v", status)
+		}
+	})
+	w.run(1)
+	w.free(16)
+	for _, cfg := range []mqtt.Config{
+		{}, {Kernel: w.kernel}, {Kernel: w.kernel, Pool: w.pool},
+		{Kernel: w.kernel, Pool: w.pool, Socket: w, TransmitQueueDepth: -1},
+	} {
+		if _, err := mqtt.Create(cfg); err == nil {
+			t.Errorf("created %+v", cfg)
+		}
+	}
+}
+
+func TestBranchStates(t *testing.T) {
+	w := newWire(t, options{})
+	w.connack = nil
+	w.app(func(th *rtos.Thread) { w.connect(0, true) })
+	w.kernel.NewThread("other", 11, func(th *rtos.Thread) {
+		th.Sleep(1)
+		w.say("second connect %v", w.c.Connect(server, 0, true, 500))
+		w.deliver(codec.AppendConnack(nil, codec.Connack{}))
+		th.Sleep(1)
+		w.say("third connect %v", w.c.Connect(server, 0, true, 500))
+		w.c.Disconnect()
+		w.say("delete %v", w.c.Delete())
+		w.say("after delete: connect %v, subscribe %v, disconnect %v, login %v", w.c.Connect(server, 0, true, 1),
+			w.c.Subscribe("t", 0), w.c.Disconnect(), w.c.LoginSet(nil, nil))
+	})
+	w.want(
+		"0 tcp connect 10.0.0.1:1883 wait 500",
+		"1 D CONNECT dev clean keepalive=0s",
+		"10 second connect NXD_MQTT_CONNECTING",
+		"10 B CONNACK accepted",
+		"10 cb connect_notify NX_SUCCESS",
+		"10 connect NX_SUCCESS",
+		"20 third connect NXD_MQTT_ALREADY_CONNECTED",
+		"20 D DISCONNECT", "20 tcp FIN, wait -1", "20 cb disconnect_notify",
+		// The client's thread has the higher priority and is done before delete()
+		// looks for the first time, so it need not sleep.
+		"20 delete NX_SUCCESS",
+		"20 after delete: connect NXD_MQTT_MUTEX_FAILURE, subscribe NXD_MQTT_MUTEX_FAILURE, disconnect NXD_MQTT_MUTEX_FAILURE, login NXD_MQTT_MUTEX_FAILURE")
+	if n := len(w.kernel.Threads()); n != 0 {
+		t.Errorf("%d threads left", n)
+	}
+}
+
+func TestConnackError(t *testing.T) {
+	for code := byte(1); code <= 6; code++ {
+		w := newWire(t, options{})
+		w.connack = []byte{0x20, 2, 0, code}
+		var status mqtt.Status
+		w.app(func(*rtos.Thread) { status = w.c.Connect(server, 60, false, 500) })
+		w.run(5)
+		want := mqtt.ErrorConnectReturnCode + mqtt.Status(code)
+		if code == 6 {
+			want = mqtt.ServerMessageFailure
+		}
+		if status != want || w.c.State() != mqtt.StateIdle || !strings.HasSuffix(w.lines[len(w.lines)-1], "tcp RST") {
+			t.Errorf("code %d: %v, state %v, %v", code, status, w.c.State(), w.lines)
+		}
+		w.free(16)
+	}
+}
+
+func TestConnect(t *testing.T) {
+	w := newWire(t, options{})
+	var sent []byte
+	w.app(func(*rtos.Thread) {
+		w.holdTCP = true
+		w.connect(5, true)
+		sent = w.sent[0].AppendTo(nil)
+		w.ackTCP()
+		w.say("disconnect %v, state %v", w.c.Disconnect(), w.c.State())
+	})
+	w.want(
+		"0 tcp connect 10.0.0.1:1883 wait 500", "1 D CONNECT dev clean keepalive=5s", "2 B CONNACK accepted",
+		"2 cb connect_notify NX_SUCCESS", "2 connect NX_SUCCESS",
+		"2 D DISCONNECT", "2 tcp FIN, wait -1", "2 cb disconnect_notify", "2 disconnect NX_SUCCESS, state idle")
+	if want := "\x10\x0f\x00\x04MQTT\x04\x02\x00\x05\x00\x03dev"; string(sent) != want {
+		t.Errorf("CONNECT %x, want %x", sent, want)
+	}
+	w.free(16)
+}
+
+func TestConnectV6(t *testing.T) {
+	w := newWire(t, options{payload: 110, packets: 4})
+	w.app(func(*rtos.Thread) {
+		w.holdTCP = true
+		w.c.Connect(netip.MustParseAddrPort("[fd00::1]:1883"), 0, true, 500)
+		if n := len(w.sent[0].Headroom()); n != int(nic.IPv6TCP) {
+			t.Errorf("headroom %d", n)
+		}
+	})
+	w.run(1)
+}
+
+func TestConnectAuthWill(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		set  func(c *mqtt.Client) mqtt.Status
+		want string
+	}{
+		{"connect_auth", func(c *mqtt.Client) mqtt.Status { return c.LoginSet([]byte("u"), []byte("pw")) }, "\x10\x16\x00\x04MQTT\x04\xc0\x00\x00\x00\x03dev\x00\x01u\x00\x02pw"},
+		{"null_password", func(c *mqtt.Client) mqtt.Status { return c.LoginSet([]byte("u"), nil) }, "\x10\x12\x00\x04MQTT\x04\x80\x00\x00\x00\x03dev\x00\x01u"},
+		{"password without user", func(c *mqtt.Client) mqtt.Status { return c.LoginSet(nil, []byte("pw")) }, "\x10\x0f\x00\x04MQTT\x04\x00\x00\x00\x00\x03dev"},
+		{"connect_auth_empty", func(c *mqtt.Client) mqtt.Status { return c.LoginSet([]byte{}, []byte{}) }, "\x10\x13\x00\x04MQTT\x04\xc0\x00\x00\x00\x03dev\x00\x00\x00\x00"},
+		{"connect_will_message", func(c *mqtt.Client) mqtt.Status { return c.WillMessageSet([]byte("w"), []byte("bye"), true, 1) }, "\x10\x17\x00\x04MQTT\x04\x2c\x00\x00\x00\x03dev\x00\x01w\x00\x03bye"},
+		{"connect_will_topic_only", func(c *mqtt.Client) mqtt.Status { return c.WillMessageSet([]byte("w"), nil, false, 0) }, "\x10\x14\x00\x04MQTT\x04\x04\x00\x00\x00\x03dev\x00\x01w\x00\x00"},
+		{"connect_with_auth_will", func(c *mqtt.Client) mqtt.Status {
+			c.LoginSet([]byte("u"), []byte("p"))
+			return c.WillMessageSet([]byte("w"), []byte("m"), false, 1)
+		}, "\x10\x1b\x00\x04MQTT\x04\xcc\x00\x00\x00\x03dev\x00\x01w\x00\x01m\x00\x01u\x00\x01p"},
+	} {
+		w := newWire(t, options{})
+		w.holdTCP = true
+		w.app(func(*rtos.Thread) {
+			if status := tc.set(w.c); !status.OK() {
+				t.Errorf("%s: %v", tc.name, status)
+			}
+			w.c.Connect(server, 0, false, 500)
+		})
+		w.run(1)
+		if got := string(w.sent[0].AppendTo(nil)); got != tc.want {
+			t.Errorf("%s: CONNECT\n%x, want\n%x", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestConnectWithoutConnackTimesOutWithReset(t *testing.T) {
+	w := newWire(t, options{})
+	w.connack = nil
+	w.app(func(th *rtos.Thread) {
+		w.connect(60, false)
+		w.say("state %v, priority %d", w.c.State(), th.Priority())
+	})
+	w.want("0 tcp connect 10.0.0.1:1883 wait 500", "1 D CONNECT dev keepalive=60s",
+		// 500 ticks from 1 ms: the tick grid.
+		"5000 tcp RST", "5000 connect NXD_MQTT_COMMUNICATION_FAILURE", "5000 state idle, priority 10")
+	w.free(16)
+}
+
+func TestConnectRefusedByTCP(t *testing.T) {
+	w := newWire(t, options{})
+	w.tcp = nic.NotConnected
+	w.app(func(*rtos.Thread) { w.connect(60, false) })
+	w.want("0 tcp connect 10.0.0.1:1883 wait 500", "1 connect NXD_MQTT_CONNECT_FAILURE")
+	if w.bound {
+		t.Error("the port is still bound")
+	}
+}
+
+func TestConnectPacketSendFailure(t *testing.T) {
+	w := newWire(t, options{})
+	w.sendStatus = nic.WindowOverflow
+	w.app(func(*rtos.Thread) { w.connect(0, false) })
+	w.want("0 tcp connect 10.0.0.1:1883 wait 500", "1 tcp send NX_WINDOW_OVERFLOW, wait 500", "1 tcp RST", "1 connect NXD_MQTT_CONNECT_FAILURE")
+	w.free(16)
+}
+
+func TestConnectSessionPresentAfterCleanSessionIsRefused(t *testing.T) {
+	w := newWire(t, options{})
+	w.connack = codec.AppendConnack(nil, codec.Connack{SessionPresent: true})
+	w.app(func(*rtos.Thread) {
+		w.quiet = true
+		w.connect(0, false)
+		w.c.Disconnect()
+		w.quiet = false
+		w.connect(0, true)
+	})
+	w.want("2 tcp connect 10.0.0.1:1883 wait 500", "3 D CONNECT dev clean keepalive=0s", "4 B CONNACK session-present accepted",
+		"4 cb connect_notify NXD_MQTT_SERVER_MESSAGE_FAILURE", "4 tcp RST", "4 connect NXD_MQTT_SERVER_MESSAGE_FAILURE")
+}
+
+func TestConnectNonBlock(t *testing.T) {
+	w := newWire(t, options{quirks: without("no_establish_notify")})
+	w.app(func(th *rtos.Thread) {
+		w.say("connect %v", w.c.Connect(server, 4, true, rtos.NoWait))
+		th.Sleep(10)
+		w.say("state %v", w.c.State())
+		w.c.Publish("t", []byte("x"), false, 1, 10)
+	})
+	w.run(0.5)
+	w.check("0 tcp connect 10.0.0.1:1883 wait 0", "0 connect NX_IN_PROGRESS", "1 D CONNECT dev clean keepalive=4s",
+		"2 B CONNACK accepted", "2 cb connect_notify NX_SUCCESS", "100 state connected",
+		"100 D PUBLISH q1 id=1 t 1 B", "101 B PUBACK id=1", "101 cb ack 4 id=1")
+}
+
+func TestConnectNonBlock2ServerCloses(t *testing.T) {
+	w := newWire(t, options{quirks: without("no_establish_notify")})
+	w.connack = nil
+	w.app(func(*rtos.Thread) { w.say("connect %v", w.c.Connect(server, 0, true, rtos.NoWait)) })
+	w.at(50, w.reset)
+	w.want("0 tcp connect 10.0.0.1:1883 wait 0", "0 connect NX_IN_PROGRESS", "1 D CONNECT dev clean keepalive=0s",
+		"50 B RST", "50 cb connect_notify NXD_MQTT_CONNECT_FAILURE")
+	if w.c.State() != mqtt.StateIdle {
+		t.Errorf("state %v", w.c.State())
+	}
+	w.free(16)
+}
+
+func TestKeepalive(t *testing.T) {
+	w := newWire(t, options{})
+	w.at(333, func() { w.app(func(*rtos.Thread) { w.quiet = true; w.connect(4, true); w.quiet = false }) })
+	w.at(12000, func() { w.quiet = true })
+	// The timer's phase is the connect() call, 333 ms, on the tick grid: it
+	// fires at 1330, 2330 ... An idle client pings every keepalive-1 s.
+	w.want("3330 D PINGREQ", "3331 B PINGRESP", "6330 D PINGREQ", "6331 B PINGRESP", "9330 D PINGREQ", "9331 B PINGRESP")
+}
+
+func TestKeepaliveTimeout(t *testing.T) {
+	w := newWire(t, options{})
+	w.mute[12] = true
+	w.app(func(*rtos.Thread) { w.quiet = true; w.connect(4, true); w.quiet = false })
+	w.want("3000 D PINGREQ", "4000 tcp FIN, wait -1", "4000 cb disconnect_notify")
+	if e := w.kinds("mqtt.disconnected"); len(e) != 1 || e[0].Text != "no PINGRESP in time" {
+		t.Errorf("%v", e)
+	}
+}
+
+func TestMultipleReceive(t *testing.T) {
+	w := newWire(t, options{})
+	w.app(func(*rtos.Thread) { w.quiet = true; w.connect(0, true); w.quiet = false })
+	w.c.AckReceiveNotify = nil
+	w.app(func(*rtos.Thread) {
+		w.c.ReceiveNotifySet(func(_ *mqtt.Client, depth int) { w.say("cb receive_notify %d", depth) })
+	})
+	w.at(100, func() { w.deliver(publish("a", "0", 0, 0), publish("b", "1", 1, 9), publish("c", "2", 2, 10)) })
+	w.at(200, func() { w.app(func(*rtos.Thread) { w.read(); w.read(); w.read(); w.read() }) })
+	w.want("100 B PUBLISH q0 a 1 B", "100 B PUBLISH q1 id=9 b 1 B", "100 B PUBLISH q2 id=10 c 1 B",
+		"100 cb receive_notify 1",
+		// receive_notify comes before the acknowledgement.
+		"100 cb receive_notify 2", "100 D PUBACK id=9",
+		"100 cb receive_notify 3", "100 D PUBREC id=10",
+		"200 message_get a 0", "200 message_get b 1", "200 message_get c 2", "200 message_get NXD_MQTT_NO_MESSAGE")
+	w.free(15) // the copy of the PUBREC waits for its PUBREL
+}
+
+func TestNotConnected(t *testing.T) {
+	w := newWire(t, options{})
+	w.app(func(*rtos.Thread) {
+		w.say("publish %v", w.c.Publish("t", nil, false, 0, 1))
+		w.say("subscribe %v", w.c.Subscribe("t", 0))
+		w.say("unsubscribe %v", w.c.Unsubscribe("t"))
+	})
+	w.want("0 publish NXD_MQTT_NOT_CONNECTED", "0 subscribe NXD_MQTT_NOT_CONNECTED", "0 unsubscribe NXD_MQTT_NOT_CONNECTED")
+	w.free(16)
+}
+
+func TestPacketLeakSubackOfWrongLength(t *testing.T) {
+	w := newWire(t, options{})
+	w.mute[8] = true
+	w.app(func(*rtos.Thread) { w.quiet = true; w.connect(0, true); w.c.Subscribe("t", 1); w.quiet = false })
+	w.at(100, func() { w.segment([]byte{0x90, 4, 0, 1, 0, 0}); w.segment([]byte{0x90, 1, 0}) })
+	w.at(200, func() { w.free(15); w.app(func(*rtos.Thread) { w.c.Disconnect() }) })
+	w.want("200 D DISCONNECT", "200 tcp FIN, wait -1", "200 cb disconnect_notify")
+	w.free(16)
+}
+
+func TestPublishNonZeroPacketID(t *testing.T) {
+	w := newWire(t, options{})
+	w.app(func(*rtos.Thread) {
+		w.quiet = true
+		w.connect(0, true)
+		w.mute[3], w.mute[8] = true, true
+		for range 0xFFFF - 1 {
+			if !w.c.Publish("t", nil, false, 1, 0).OK() {
+				t.Error("publish failed")
+				return
+			}
+			w.deliverPubackOfLast()
+		}
+		w.quiet = false
+		w.c.Publish("t", nil, false, 1, 0)
+		w.c.Publish("t", nil, false, 1, 0) // never 0
+		w.c.Subscribe("t", 0)
+	})
+	w.want("2 D PUBLISH q1 id=65535 t 0 B", "2 D PUBLISH q1 id=1 t 0 B", "2 D SUBSCRIBE id=2 t:q0")
+}
+
+// deliverPubackOfLast acknowledges the newest publish.
+func (w *wire) deliverPubackOfLast() {
+	for i := len(w.events) - 1; i >= 0; i-- {
+		if e := w.events[i]; e.Kind == "mqtt.publish" {
+			w.events = w.events[:0]
+			w.deliver(codec.AppendAck(nil, codec.PUBACK, e.ID))
+			return
+		}
+	}
+}
+
+func TestPublishPacketChain(t *testing.T) {
+	w := newWire(t, options{payload: 100, packets: 8})
+	long := string(bytes.Repeat([]byte("long/"), 20))
+	w.app(func(th *rtos.Thread) {
+		w.connect(0, true)
+		w.lines = nil
+		w.holdTCP = true
+		// Header 3, topic 2+100, message 141: 44+100+100+2 bytes in 4 packets.
+		w.say("publish %v", w.c.Publish(long, bytes.Repeat([]byte("x"), 141), false, 0, 0))
+		w.say("%d packets, %d free", w.sent[0].Packets(), w.pool.Free())
+		w.say("publish %v", w.c.Publish(long, bytes.Repeat([]byte("x"), 600), false, 0, 0))
+		w.pool.Leak(1)
+		w.say("publish %v, %d free", w.c.Publish(long, nil, false, 1, 0), w.pool.Free())
+		w.pool.Leak(2)
+		w.say("publish %v, %d free", w.c.Publish("t", nil, false, 1, 0), w.pool.Free())
+		w.pool.Leak(1)
+		w.say("publish %v", w.c.Publish("t", nil, false, 1, 0))
+		w.ackTCP()
+		w.pool.Restore(4)
+		w.say("publish %v", w.c.Publish(long, bytes.Repeat([]byte("x"), 300), false, 0, 0))
+		w.ackTCP()
+	})
+	w.want("2 D PUBLISH q0 "+long+" 141 B", "2 publish NX_SUCCESS", "2 4 packets, 4 free",
+		"2 publish NXD_MQTT_INTERNAL_ERROR",              // the message did not fit
+		"2 publish NXD_MQTT_PACKET_POOL_FAILURE, 3 free", // 2 packets, no 2 for the copy
+		"2 publish NXD_MQTT_PACKET_POOL_FAILURE, 1 free",
+		"2 publish NXD_MQTT_PACKET_POOL_FAILURE",
+		"2 D PUBLISH q0 "+long+" 300 B", "2 publish NX_SUCCESS")
+	w.free(8)
+}
+
+func TestPublishQoS0And1(t *testing.T) {
+	w := newWire(t, options{})
+	w.app(func(th *rtos.Thread) {
+		w.quiet = true
+		w.connect(0, true)
+		w.quiet, w.holdTCP, w.mute[3] = false, true, true
+		w.c.Publish("a/b", []byte("hello"), true, 0, 100)
+		w.c.Publish("a/b", []byte("hello"), false, 1, 100)
+	})
+	w.run(1)
+	if got := fmt.Sprintf("%q %q", w.sent[0].AppendTo(nil), w.sent[1].AppendTo(nil)); got != `"1\n\x00\x03a/bhello" "2\f\x00\x03a/b\x00\x01hello"` {
+		t.Error(got)
+	}
+	w.free(13) // a QoS 1 message takes two packets
+	w.ackTCP()
+	w.free(15)
+	w.deliver(codec.AppendAck(nil, codec.PUBACK, 2)) // of nobody
+	w.deliver(codec.AppendAck(nil, codec.PUBACK, 1))
+	w.want("2 D PUBLISH q0 retain a/b 5 B", "2 D PUBLISH q1 id=1 a/b 5 B", "1000 B PUBACK id=2", "1000 B PUBACK id=1", "1000 cb ack 4 id=1")
+	w.free(16)
+	if e := w.kinds("mqtt.acked"); len(e) != 1 || e[0].Count != 998e6 || e[0].Hash == 0 {
+		t.Errorf("acked %+v", e)
+	}
+}
+
+func TestReceiveQoS2(t *testing.T) {
+	w := newWire(t, options{quirks: without("pubcomp_stale_id", "pubrec_queued_twice")})
+	w.app(func(*rtos.Thread) { w.quiet = true; w.connect(0, true); w.quiet = false })
+	w.at(100, func() { w.deliver(publish("t", "x", 2, 0x102)) })
+	w.at(200, func() { w.deliver(publish("t", "x", 2, 0x102)) })
+	w.at(300, func() { w.deliver(codec.AppendAck(nil, codec.PUBREL, 0x102)) })
+	w.at(400, func() { w.app(func(*rtos.Thread) { w.read(); w.read() }) })
+	w.want("100 B PUBLISH q2 id=258 t 1 B", "100 D PUBREC id=258", "200 B PUBLISH q2 id=258 t 1 B", "200 D PUBREC id=258",
+		"300 B PUBREL id=258", "300 D PUBCOMP id=258", "300 cb ack 6 id=258", "400 message_get t x", "400 message_get NXD_MQTT_NO_MESSAGE")
+	w.free(16)
+}
+
+func TestReceiveSpan(t *testing.T) {
+	body := strings.Repeat("0123456789", 60)
+	frame := publish("t", body, 1, 7)
+	for _, cut := range []int{1, 2, 3, 5, 20, 199, 200, 201, 700} {
+		w := newWire(t, options{payload: 128, packets: 700})
+		w.app(func(*rtos.Thread) { w.quiet = true; w.connect(0, true); w.quiet = false })
+		w.at(10, func() {
+			for rest := frame; len(rest) > 0; rest = rest[min(cut, len(rest)):] {
+				w.segment(rest[:min(cut, len(rest))])
+			}
+		})
+		w.at(50, func() { w.app(func(*rtos.Thread) { w.read() }) })
+		w.run(1)
+		if got := strings.Join(w.lines, "|"); got != "10 D PUBACK id=7|50 message_get t 600 B" {
+			t.Errorf("pieces of %d: %s", cut, got)
+		}
+		w.free(700)
+	}
+}
+
+func TestRemainingLength(t *testing.T) {
+	for _, n := range []int{0, 1, 120, 121, 122, 123, 16374, 16375, 16376, 16377} {
+		w := newWire(t, options{payload: 1500, packets: 40})
+		body := bytes.Repeat([]byte("x"), n)
+		w.app(func(*rtos.Thread) {
+			w.connect(0, true)
+			w.holdTCP = true
+			if n == 0 {
+				w.c.Publish("topic", nil, false, 0, 0)
+			} else {
+				w.c.Publish("topic", body, false, 0, 0)
+			}
+		})
+		w.run(1)
+		var p codec.Packet
+		if err := p.Decode(w.sent[0].AppendTo(nil)); err != nil || !bytes.Equal(p.Publish.Payload, body) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}
+
+func TestSubscribeUnsubscribe(t *testing.T) {
+	w := newWire(t, options{})
+	w.app(func(th *rtos.Thread) {
+		w.connect(0, true)
+		w.lines = nil
+		w.say("subscribe %v, %d free", w.c.Subscribe("a/+", 1), w.pool.Free())
+		th.Sleep(1)
+		w.say("unsubscribe %v", w.c.Unsubscribe("a/+"))
+	})
+	w.want("2 D SUBSCRIBE id=1 a/+:q1", "2 subscribe NX_SUCCESS, 15 free", "3 B SUBACK id=1 q1", "3 cb ack 9 id=1",
+		"10 D UNSUBSCRIBE id=2 a/+", "10 unsubscribe NX_SUCCESS", "11 B UNSUBACK id=2", "11 cb ack 11 id=2")
+	w.free(16)
+}
+
+func TestSubackOfARefusedSubscriptionCountsAsAny(t *testing.T) {
+	w := newWire(t, options{})
+	w.mute[8] = true
+	w.app(func(th *rtos.Thread) { w.connect(0, true); w.lines = nil; w.c.Subscribe("a", 1) })
+	w.at(50, func() { w.deliver(codec.AppendSuback(nil, 1, []byte{0x80})) })
+	w.want("2 D SUBSCRIBE id=1 a:q1", "50 B SUBACK id=1 refused", "50 cb ack 9 id=1")
+	if e := w.kinds("mqtt.subscribed"); len(e) != 1 || e[0].QoS != 0x80 {
+		t.Errorf("the trace does not say what was granted: %+v", e)
+	}
+}
+
+func TestTransmitQueueDepth(t *testing.T) {
+	w := newWire(t, options{payload: 256, packets: 64, depth: 20})
+	w.app(func(th *rtos.Thread) {
+		w.quiet = true
+		w.connect(0, true)
+		w.mute[3] = true
+		for range 20 {
+			if s := w.c.Publish("t", nil, false, 1, 10); !s.OK() {
+				t.Errorf("publish: %v", s)
+			}
+		}
+		w.quiet = false
+		w.say("the 21st %v, depth %d", w.c.Publish("t", nil, false, 1, 10), w.c.TransmitDepth())
+		w.c.Delete()
+	})
+	w.want("2 the 21st NXD_MQTT_PACKET_POOL_FAILURE, depth 20", "2 tcp FIN, wait -1", "2 cb disconnect_notify")
+	w.free(64)
+}
