@@ -35,6 +35,9 @@ func (d *device) step(t *sim.Task, s *scenarios.Step) {
 	case s.Publish != nil:
 		d.numbers[s.Publish]++
 		payload := s.Publish.Render(d.numbers[s.Publish], t.Now())
+		if len(payload) == 0 {
+			payload = nil // NetX takes no message, but refuses one of length 0
+		}
 		d.client.Publish(s.Publish.Topic, payload, s.Publish.Retain, uint8(s.Publish.QoS), wait)
 	case s.MessageGet != nil:
 		d.messageGet(*s.MessageGet)
