@@ -125,7 +125,7 @@ var broken = []brokenScenario{
 	{connect, "      - connect: {}\n        sleep: 5s\n", "9:9", "here are 2", "hyphen"},
 	{connect, "      - every: {period: 0s, do: [connect]}\n", "8:25", "too small", "1ms"},
 	{connect, "      - every: {period: 1s}\n", "8:16", `lacks the key "do"`, "do:"},
-	{connect, "      - every: {period: 1s, do: []}\n", "8:33", "0 entries", "at least 1"},
+	{connect, "      - every: {period: 1s, do: []}\n", "8:33", "0 entries", "between 1 and 5000"},
 	{connect, "      - wait_for: {event: conected}\n", "8:27", `"conected"`, `did you mean "connected"?`},
 	{"qos: 1", "qos: 2", "9:48", "not modelled", "0 or 1"},
 	{"payload: x", "payload: x, size: 3B", "9:18", "either a payload or a size", "remove one"},

@@ -191,9 +191,9 @@ func (s *Scenario) fillAction(a *Action) {
 // and checks it against a complete scenario. The error is of type Errors.
 func (s *Scenario) CheckAction(a *Action) error {
 	c := &checker{s: &Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration}}
+	s.fillAction(a)
 	c.ranges(reflect.ValueOf(a).Elem(), "action")
 	if len(c.errs) == 0 {
-		s.fillAction(a)
 		c.action("action", a)
 	}
 	if len(c.errs) > 0 {
@@ -264,11 +264,20 @@ func (c *checker) ranges(v reflect.Value, path string) {
 		if err := setText(reflect.New(v.Type()).Elem(), v.String()); err != nil {
 			c.fail(path, err)
 		}
+	case v.Type() == reflect.TypeFor[Percent]():
+		if err := v.Interface().(Percent).check(); err != nil {
+			c.fail(path, err)
+		}
 	case v.CanInt() && v.Int() < 0:
 		c.fail(path, errors.New("a negative value"))
 	case v.Kind() == reflect.Struct && !isScalar(v.Type()):
 		for _, f := range fieldsOf(v.Type()) {
 			c.fieldRange(v.FieldByIndex(f.index), join(path, f.key), &f)
+		}
+		if a, ok := v.Addr().Interface().(*Action); ok {
+			if fv, f, ok := a.value(); ok {
+				c.fieldRange(fv, join(path, f.key), &f)
+			}
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 const (
 	MaxFile  = 1 << 20 // bytes
 	MaxDepth = 32      // mappings and lists inside each other
-	maxNodes = 200_000 // values, those that aliases repeat included
+	maxNodes = 100_000 // values, those that aliases repeat included
 )
 
 // A decoder turns the syntax tree of a file into a Scenario. It goes on after an

@@ -24,15 +24,15 @@ type Scenario struct {
 	// The devices.
 	Devices []Device `yaml:"devices" required:"true" min:"1" max:"200"`
 	// The links, at most one for each device. A device without an entry has a link that changes nothing.
-	Links []Link `yaml:"links"`
+	Links []Link `yaml:"links" max:"200"`
 	// What the devices connect to.
 	Broker Broker `yaml:"broker" required:"true"`
 	// What happens to links, devices and broker, and when.
-	Timeline []Action `yaml:"timeline"`
+	Timeline []Action `yaml:"timeline" max:"2000"`
 	// Where frames are recorded.
 	Capture []Point `yaml:"capture" default:"[device, peer]" alt:"[peer]"`
 	// What must be true at the end of the run.
-	Expect []Expectation `yaml:"expect"`
+	Expect []Expectation `yaml:"expect" max:"500"`
 
 	src *source // where Load read it, nil for a Scenario made in Go
 }
@@ -62,7 +62,7 @@ type Device struct {
 	// What the application does when a connection ends or an attempt to connect fails: it connects again after this pause. Default: never.
 	Reconnect Pause `yaml:"reconnect" default:"never" alt:"2s"`
 	// What the application does, one after the other. A step that fails is recorded and the next one follows.
-	Steps []Step `yaml:"steps"`
+	Steps []Step `yaml:"steps" max:"5000"`
 	// An application written in Go, by the name it is registered with in emu.Options.Apps. Instead of steps.
 	App string `yaml:"app" alt:"my-app"`
 }

@@ -133,7 +133,7 @@ type Every struct {
 	// Rounds begin only within this time. Default: no limit.
 	For Duration `yaml:"for" min:"1ms" max:"8760h" alt:"10s"`
 	// The steps of a round.
-	Do []Step `yaml:"do" required:"true" min:"1"`
+	Do []Step `yaml:"do" required:"true" min:"1" max:"5000"`
 }
 
 // Repeat does steps several times, without a pause.
@@ -141,5 +141,5 @@ type Repeat struct {
 	// Number of rounds, 1 to 1000000000.
 	Times int `yaml:"times" required:"true" min:"1" max:"1000000000" alt:"3"`
 	// The steps of a round.
-	Do []Step `yaml:"do" required:"true" min:"1"`
+	Do []Step `yaml:"do" required:"true" min:"1" max:"5000"`
 }

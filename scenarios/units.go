@@ -319,23 +319,34 @@ func ParsePercent(s string) (Percent, error) {
 	if r.Cmp(big.NewRat(100, 1)) > 0 {
 		return 0, hint("the most is 100%", "%s is more than everything", s)
 	}
-	p, _ := new(big.Rat).Quo(r, big.NewRat(100, 1)).Float64()
-	return Percent(p), nil
+	x, _ := new(big.Rat).Quo(r, big.NewRat(100, 1)).Float64()
+	p := Percent(x)
+	return p, p.check()
 }
 
 // String returns the shortest percentage that reads back as p.
 func (p Percent) String() string {
-	for digits := range 20 {
-		s := strconv.FormatFloat(float64(p)*100, 'f', digits, 64) + "%"
-		if got, err := ParsePercent(s); err == nil && got == p {
-			return s
-		}
+	share := strconv.FormatFloat(float64(p), 'f', -1, 64)
+	r, ok := new(big.Rat).SetString(share)
+	if !ok {
+		return share // NaN or an infinity, which no scenario keeps
 	}
-	r := new(big.Rat).SetFloat64(float64(p))
-	if r == nil {
-		return strconv.FormatFloat(float64(p), 'g', -1, 64)
+	_, fraction, _ := strings.Cut(share, ".")
+	return r.Mul(r, big.NewRat(100, 1)).FloatString(max(0, len(fraction)-2)) + "%"
+}
+
+// minPercent is the smallest share above 0: a run has fewer frames than that
+// could tell apart.
+const minPercent = 1e-12
+
+func (p Percent) check() error {
+	switch {
+	case !(p >= 0 && p <= 1):
+		return hint("between 0% and 100%", "%s is not a share", p)
+	case p > 0 && p < minPercent:
+		return hint("write 0%", "%s is next to nothing", p)
 	}
-	return r.Mul(r, big.NewRat(100, 1)).FloatString(28) + "%"
+	return nil
 }
 
 // UnmarshalText reads a percentage.
