@@ -24,6 +24,7 @@ type wire struct {
 	t      *testing.T
 	loop   *sim.Loop
 	kernel *rtos.Kernel
+	log    *trace.Log
 	pool   *nic.Pool
 	c      *mqtt.Client
 	lines  []string
@@ -53,43 +54,49 @@ type options struct {
 	id               string
 }
 
+// newWire is makeWire for a test, which fails when a packet gets lost.
 func newWire(t *testing.T, o options) *wire {
 	t.Helper()
-	if o.payload == 0 {
-		o.payload, o.packets = 256, 16
-	}
-	loop := sim.NewLoop(sim.Config{})
-	t.Cleanup(func() { _ = loop.Close() })
-	w := &wire{
-		t: t, loop: loop, kernel: rtos.NewKernel(loop, rtos.Config{}), mute: map[byte]bool{},
-		connack: codec.AppendConnack(nil, codec.Connack{}),
-	}
-	w.readers, w.closers = rtos.NewWaitQueue(w.kernel, "data"), rtos.NewWaitQueue(w.kernel, "FIN")
-	log := trace.NewLog(loop.Now)
-	var err error
-	if w.pool, err = nic.NewPool(w.kernel, log, nic.PoolConfig{Payload: o.payload, Packets: o.packets}); err != nil {
+	w, err := makeWire(o)
+	if err != nil {
 		t.Fatal(err)
 	}
-	log.Subscribe(func(e *trace.Event) {
+	w.t = t
+	t.Cleanup(func() { _ = w.loop.Close() })
+	w.log.Subscribe(func(e *trace.Event) {
 		w.events = append(w.events, *e)
 		if err := w.pool.Check(); err != nil {
 			t.Errorf("at event %v: %v", e, err)
 		}
 	})
-	if o.id == "" {
-		o.id = "dev"
-	}
-	w.c, err = mqtt.Create(mqtt.Config{
-		Kernel: w.kernel, Pool: w.pool, Socket: w, Trace: log, Node: "device", ClientID: o.id,
-		Quirks: o.quirks, TransmitQueueDepth: o.depth,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	w.c.ConnectNotify = func(_ *mqtt.Client, s mqtt.Status) { w.say("cb connect_notify %v", s) }
 	w.c.AckReceiveNotify = func(_ *mqtt.Client, kind uint8, id uint16, _ *nic.Packet) { w.say("cb ack %d id=%d", kind, id) }
 	w.c.DisconnectNotifySet(func(*mqtt.Client) { w.say("cb disconnect_notify") })
 	return w
+}
+
+func makeWire(o options) (*wire, error) {
+	if o.payload == 0 {
+		o.payload, o.packets = 256, 16
+	}
+	if o.id == "" {
+		o.id = "dev"
+	}
+	loop := sim.NewLoop(sim.Config{})
+	w := &wire{
+		loop: loop, kernel: rtos.NewKernel(loop, rtos.Config{}), log: trace.NewLog(loop.Now), mute: map[byte]bool{},
+		connack: codec.AppendConnack(nil, codec.Connack{}),
+	}
+	w.readers, w.closers = rtos.NewWaitQueue(w.kernel, "data"), rtos.NewWaitQueue(w.kernel, "FIN")
+	var err error
+	if w.pool, err = nic.NewPool(w.kernel, w.log, nic.PoolConfig{Payload: o.payload, Packets: o.packets}); err != nil {
+		return nil, err
+	}
+	w.c, err = mqtt.Create(mqtt.Config{
+		Kernel: w.kernel, Pool: w.pool, Socket: w, Trace: w.log, Node: "device", ClientID: o.id,
+		Quirks: o.quirks, TransmitQueueDepth: o.depth,
+	})
+	return w, err
 }
 
 func (w *wire) say(format string, args ...any) {

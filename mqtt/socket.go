@@ -29,7 +29,8 @@ type Socket interface {
 	// Delete ends the socket; StillBound if it was not unbound.
 	Delete() nic.Status
 
-	// The notifies are called in interrupt context: when data arrived, when the
+	// The notifies are called in interrupt context (by rtos.Kernel.Interrupt, if
+	// it is a thread's call that leads to one): when data arrived, when the
 	// connection ended other than by Disconnect (also one that never came to
 	// be), and when a connection was established.
 	ReceiveNotify(fn func())
