@@ -133,13 +133,42 @@ func (b *bench) lost(reason trace.DropReason) (frames uint64) {
 func (b *bench) settled(t *tap.TAP) tap.Counters {
 	b.Helper()
 	c := t.Counters()
-	if c.Read != c.Delivered+c.Backlog || c.Put != c.Written+c.WriteFailed+c.NoCarrier {
-		b.Errorf("frames are unaccounted for: %+v", c)
-	}
-	if got := b.lost(trace.DropTapBacklog); got != c.Backlog+c.KernelDropped {
-		b.Errorf("the trace has %d frames lost to the backlog, the counters %+v", got, c)
+	if err := accounted(c, b.lost(trace.DropTapBacklog)); err != nil {
+		b.Error(err)
 	}
 	return c
+}
+
+// accounted returns an error when a frame is missing from the counters, or from
+// what the trace says was lost to the backlog.
+func accounted(c tap.Counters, lost uint64) error {
+	switch {
+	case c.Read != c.Delivered+c.Backlog, c.Put != c.Written+c.WriteFailed+c.NoCarrier:
+		return fmt.Errorf("frames are unaccounted for: %+v", c)
+	case lost != c.Backlog+c.KernelDropped:
+		return fmt.Errorf("the trace has %d frames lost to the backlog, the counters %+v", lost, c)
+	}
+	return nil
+}
+
+func TestAFrameThatIsMissingIsSeen(t *testing.T) {
+	whole := tap.Counters{Read: 10, Delivered: 7, Backlog: 3, KernelDropped: 2, Put: 6, Written: 3, WriteFailed: 2, NoCarrier: 1}
+	if err := accounted(whole, 5); err != nil {
+		t.Errorf("all there: %v", err)
+	}
+	for name, lose := range map[string]func(*tap.Counters){
+		"delivered": func(c *tap.Counters) { c.Delivered-- },
+		"backlog":   func(c *tap.Counters) { c.Backlog-- },
+		"kernel":    func(c *tap.Counters) { c.KernelDropped-- },
+		"written":   func(c *tap.Counters) { c.Written-- },
+		"refused":   func(c *tap.Counters) { c.WriteFailed-- },
+	} {
+		c := whole
+		lose(&c)
+		if accounted(c, 5) == nil {
+			t.Errorf("one frame less %s is not seen", name)
+		}
+	}
 }
 
 // A responder is a host of two protocols: it answers ARP and ping.
