@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"hilnet/sim"
 	"hilnet/trace"
 )
 
@@ -21,7 +22,7 @@ type Tally struct {
 	counters []counters
 	messages map[messageKey]*message
 	order    []*message // as first seen
-	moments  map[string][]Moment
+	moments  moments
 	duration time.Duration
 	// others counts what no device of the scenario did.
 	others deviceTally
@@ -33,6 +34,7 @@ type deviceTally struct {
 	client  string
 	latency []time.Duration
 	counted bool // the pool's counters came
+	moments moments
 }
 
 // counters is one counters event.
@@ -54,13 +56,25 @@ type message struct {
 	qos               uint8
 	accepted, refused int
 	arrived, dup      int
-	unarrived         []Moment // calls that were accepted, the oldest first, at most maxMoments
+	unarrived         []call // those that were accepted, the oldest first, at most maxMoments
+}
+
+// A call is a publish call that returned success.
+type call struct {
+	at    sim.Time
+	seq   uint64
+	topic string
+	id    uint16
+}
+
+func (c *call) moment() Moment {
+	return Moment{c.at, c.seq, fmt.Sprintf("the message to %s published with packet identifier %d did not arrive; it was published", c.topic, c.id)}
 }
 
 // NewTally returns a Tally for runs of a complete scenario.
 func NewTally(s *Scenario) *Tally {
 	t := &Tally{
-		drops: newDrops(), messages: map[messageKey]*message{}, moments: map[string][]Moment{},
+		drops: newDrops(), messages: map[messageKey]*message{},
 		others: deviceTally{DeviceOutcome: DeviceOutcome{Drops: newDrops()}},
 	}
 	for _, d := range s.Devices {
@@ -109,22 +123,34 @@ func (t *Tally) at(i int) *deviceTally {
 	return &t.devices[i]
 }
 
-// note remembers an event under a name, also as the device's.
+// note remembers an event under a name, also as the device's. After maxMoments
+// it costs nothing.
 func (t *Tally) note(name string, e *trace.Event, format string, args ...any) {
-	i := t.device(e)
-	if len(t.moments[name]) >= maxMoments && i < 0 {
+	all, own := &t.moments, (*moments)(nil)
+	if i := t.device(e); i >= 0 {
+		own = &t.devices[i].moments
+	}
+	if !all.room(name) && (own == nil || !own.room(name)) {
 		return
 	}
 	m := Moment{e.T, e.Seq, fmt.Sprintf(format, args...)}
-	t.noteAs(name, m)
-	if i >= 0 {
-		t.noteAs(fmt.Sprintf("device(%q).%s", t.devices[i].Name, name), m)
+	all.add(name, m)
+	if own != nil {
+		own.add(name, m)
 	}
 }
 
-func (t *Tally) noteAs(name string, m Moment) {
-	if len(t.moments[name]) < maxMoments {
-		t.moments[name] = append(t.moments[name], m)
+// moments remembers the first events of each name.
+type moments map[string][]Moment
+
+func (m *moments) room(name string) bool { return len((*m)[name]) < maxMoments }
+
+func (m *moments) add(name string, at Moment) {
+	if *m == nil {
+		*m = moments{}
+	}
+	if m.room(name) {
+		(*m)[name] = append((*m)[name], at)
 	}
 }
 
@@ -208,8 +234,7 @@ func (t *Tally) published(e *trace.Event) {
 	d.Published++
 	t.note("published", e, "published to %s", e.Topic)
 	if len(m.unarrived) < maxMoments {
-		text := fmt.Sprintf("the message to %s published with packet identifier %d did not arrive; it was published", e.Topic, e.ID)
-		m.unarrived = append(m.unarrived, Moment{e.T, e.Seq, text})
+		m.unarrived = append(m.unarrived, call{e.T, e.Seq, e.Topic, e.ID})
 	}
 }
 
@@ -220,7 +245,9 @@ func (t *Tally) arrived(e *trace.Event) {
 		m.dup++
 	}
 	if len(m.unarrived) > 0 {
-		m.unarrived = m.unarrived[1:]
+		if m.unarrived = m.unarrived[1:]; len(m.unarrived) == 0 {
+			m.unarrived = nil // most messages end here: keep no memory
+		}
 	} else if m.accepted+m.refused > 0 && m.arrived > m.accepted+m.refused {
 		t.note("duplicated", e, "a message to %s arrived again, with packet identifier %d,", e.Topic, e.ID)
 	}
@@ -228,13 +255,11 @@ func (t *Tally) arrived(e *trace.Event) {
 
 func (t *Tally) drop(e *trace.Event) {
 	t.drops.add(e)
-	m := Moment{e.T, e.Seq, fmt.Sprintf("first drop, %s in %s/%s,", e.Reason, e.Node, e.Stage)}
-	t.noteAs("drops.total", m)
-	t.noteAs("drops.reason."+string(e.Reason), m)
+	t.noteDrop(&t.moments, e)
 	for i := range t.devices {
 		if t.devices[i].Name == e.Node {
 			t.devices[i].Drops.add(e)
-			t.noteAs(fmt.Sprintf("device(%q).drops.total", e.Node), m)
+			t.noteDrop(&t.devices[i].moments, e)
 		}
 	}
 	for i := range t.links {
@@ -242,8 +267,15 @@ func (t *Tally) drop(e *trace.Event) {
 			way, _, _ := strings.Cut(e.Stage, "/")
 			if w := l.way(way); w != nil {
 				w.Reason[string(e.Reason)]++
-				t.noteAs(fmt.Sprintf("link(%q).%s.dropped", l.Name, way), m)
 			}
+		}
+	}
+}
+
+func (t *Tally) noteDrop(m *moments, e *trace.Event) {
+	for _, name := range []string{"drops.total", "drops.reason." + string(e.Reason)} {
+		if len((*m)[name]) == 0 { // the first one is enough
+			m.add(name, Moment{e.T, e.Seq, fmt.Sprintf("first drop, %s in %s/%s,", e.Reason, e.Node, e.Stage)})
 		}
 	}
 }
@@ -264,12 +296,13 @@ func (t *Tally) pool(e *trace.Event) {
 		return
 	}
 	p := &t.devices[i].Pool
-	name := fmt.Sprintf("device(%q).pool.", t.devices[i].Name)
 	if e.Kind == trace.KindPoolEmpty {
 		if !t.devices[i].counted {
 			p.EmptyRequests++
 		}
-		t.noteAs(name+"empty_requests", Moment{e.T, e.Seq, fmt.Sprintf("%s found the pool empty", e.Text)})
+		if m := &t.devices[i].moments; m.room("pool.empty_requests") {
+			m.add("pool.empty_requests", Moment{e.T, e.Seq, e.Text + " found the pool empty"})
+		}
 		return
 	}
 	if !t.devices[i].counted && (p.MinFree < 0 || int(e.Count) < p.MinFree) {

@@ -11,7 +11,7 @@ import (
 
 // Outcome returns what the events so far came to. The Tally goes on counting.
 func (t *Tally) Outcome() *Outcome {
-	o := &Outcome{Duration: t.duration, Drops: t.drops.clone(), firsts: maps.Clone(t.moments)}
+	o := &Outcome{Duration: t.duration, Drops: t.drops.clone(), firsts: map[string][]Moment{}}
 	if o.Duration == 0 {
 		o.Duration = time.Duration(t.last.T)
 	}
@@ -39,6 +39,12 @@ func (t *Tally) Outcome() *Outcome {
 		l.Up.Reason, l.Down.Reason = maps.Clone(l.Up.Reason), maps.Clone(l.Down.Reason)
 		o.Links = append(o.Links, l)
 	}
+	maps.Copy(o.firsts, t.moments)
+	for i := range t.devices {
+		for name, m := range t.devices[i].moments { // into a map: the order means nothing
+			o.firsts[fmt.Sprintf("device(%q).%s", t.devices[i].Name, name)] = m
+		}
+	}
 	o.ConservationErrors = t.conservation()
 	o.ConservationErrorCount = len(o.ConservationErrors)
 	return o
@@ -52,7 +58,7 @@ func (d *Drops) clone() Drops {
 // cannot be told apart, so their numbers are compared; an arrival counts for an
 // accepted call before it counts for a refused one.
 func (t *Tally) matchMessages(o *Outcome, devices []deviceTally, others *deviceTally) {
-	lost := map[string][]Moment{}
+	lost := map[string][]call{}
 	for _, m := range t.order {
 		d := others
 		if m.device >= 0 {
@@ -75,8 +81,10 @@ func (t *Tally) matchMessages(o *Outcome, devices []deviceTally, others *deviceT
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(lost)) {
-		slices.SortStableFunc(lost[name], func(a, b Moment) int { return cmp.Compare(a.Seq, b.Seq) })
-		o.firsts[name] = lost[name][:min(len(lost[name]), maxMoments)]
+		slices.SortStableFunc(lost[name], func(a, b call) int { return cmp.Compare(a.seq, b.seq) })
+		for _, c := range lost[name][:min(len(lost[name]), maxMoments)] {
+			o.firsts[name] = append(o.firsts[name], c.moment())
+		}
 	}
 }
 

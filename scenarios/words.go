@@ -1,0 +1,78 @@
+package scenarios
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ParseMAC reads an Ethernet address such as 02:00:00:00:00:02.
+func ParseMAC(s string) (MAC, error) {
+	var m MAC
+	parts := strings.Split(s, ":")
+	if len(parts) != len(m) {
+		return MAC{}, hint("write six pairs of hexadecimal digits, such as 02:00:00:00:00:02", "%q is not an Ethernet address", s)
+	}
+	for i, p := range parts {
+		b, err := strconv.ParseUint(p, 16, 8)
+		if err != nil || len(p) != 2 {
+			return MAC{}, hint("write six pairs of hexadecimal digits, such as 02:00:00:00:00:02", "%q is not an Ethernet address", s)
+		}
+		m[i] = byte(b)
+	}
+	return m, nil
+}
+
+// String returns m as 02:00:00:00:00:02.
+func (m MAC) String() string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+}
+
+// UnmarshalText reads an Ethernet address.
+func (m *MAC) UnmarshalText(text []byte) (err error) {
+	*m, err = ParseMAC(string(text))
+	return err
+}
+
+// MarshalText writes m as String does.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads default or none.
+func (q *Quirks) UnmarshalText(text []byte) error {
+	switch s := string(text); s {
+	case "default", "none":
+		q.None = s == "none"
+		return nil
+	default:
+		return hint(didYouMean(s, q.Values()), "quirks %q is neither default nor none", s)
+	}
+}
+
+// Values returns the valid words.
+func (Quirks) Values() []string { return []string{"default", "none"} }
+
+// String returns default or none.
+func (q Quirks) String() string {
+	if q.None {
+		return "none"
+	}
+	return "default"
+}
+
+// MarshalText writes q as String does.
+func (q Quirks) MarshalText() ([]byte, error) { return []byte(q.String()), nil }
+
+// UnmarshalText reads 0 or 1.
+func (q *QoS) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "0", "1":
+		*q = QoS(text[0] - '0')
+		return nil
+	case "2":
+		return hint("write 0 or 1", "quality of service 2 is not modelled")
+	}
+	return hint("write 0 or 1", "%q is not a quality of service", text)
+}
+
+// MarshalText writes 0 or 1.
+func (q QoS) MarshalText() ([]byte, error) { return []byte(strconv.Itoa(int(q))), nil }
