@@ -15,12 +15,12 @@ func (t *Table) segment(c *conn, s *segment, r *Result) {
 		h.drop(r, r.Ignored, s.len())
 		return
 	}
-	if s.flags&wire.TCPSyn != 0 {
-		h.syn(s, o)
-	}
 	if s.flags&wire.TCPRst != 0 {
 		h.reset(s, o, r)
 		return
+	}
+	if s.flags&wire.TCPSyn != 0 {
+		h.syn(s, o)
 	}
 	if !h.anchored {
 		h.anchor(s.seq)
@@ -39,7 +39,7 @@ func (t *Table) segment(c *conn, s *segment, r *Result) {
 		return
 	}
 	if s.flags&wire.TCPFin != 0 {
-		h.close(s, o)
+		h.takeFIN(s, o)
 	}
 	h.settle(s.At)
 	o.settle(s.At)
@@ -213,8 +213,8 @@ func (h *half) reset(s *segment, o *half, r *Result) {
 	o.settle(s.At)
 }
 
-// close takes a FIN.
-func (h *half) close(s *segment, o *half) {
+// takeFIN notes a FIN.
+func (h *half) takeFIN(s *segment, o *half) {
 	c := h.conn
 	at := h.rel(s.seq) + int64(s.len())
 	if s.flags&wire.TCPSyn != 0 {
