@@ -184,3 +184,33 @@ func TestHostThatTalksToItself(t *testing.T) {
 	}
 	r.want("opened 1.1", `A 0 "x" #0`, `B 0 "x" #1`)
 }
+
+func TestChecksumsLeftToTheHardwareAreRecognised(t *testing.T) {
+	r := newTranscript(t, Config{NoMQTT: true})
+	r.handshake(99, 199) // with right checksums: wrong ones are dropped from here on
+	seq := uint32(100)
+	for _, partial := range []uint16{0, ^wire.Fold(wire.PseudoSum(client.Addr(), server.Addr(), wire.ProtocolTCP, 20+3))} {
+		b := build(client, server, wire.TCPFields{Seq: seq, Ack: 200, Flags: ack}, "abc")
+		binary.BigEndian.PutUint16(b[14+20+16:], partial)
+		if r.feed(b); r.last.Ignored != NoReason || r.last.Labels != LabelNew {
+			t.Errorf("%#04x: %+v", partial, r.last)
+		}
+		seq += 3
+	}
+	b := build(client, server, wire.TCPFields{Seq: seq, Ack: 200, Flags: ack}, "abc")
+	binary.BigEndian.PutUint16(b[14+20+16:], 1)
+	if r.feed(b); r.last.Ignored != ReasonBadChecksum {
+		t.Errorf("%+v", r.last)
+	}
+}
+
+func TestEveryReasonHasAName(t *testing.T) {
+	seen := map[string]Reason{}
+	for reason := range reasonCount {
+		name := reason.String()
+		if other, twice := seen[name]; twice || name == "" {
+			t.Errorf("reason %d is called %q, as %d is", reason, name, other)
+		}
+		seen[name] = reason
+	}
+}

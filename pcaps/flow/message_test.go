@@ -248,3 +248,34 @@ func TestShapeAcceptsWhatTheCodecWrites(t *testing.T) {
 		}
 	}
 }
+
+func TestTLSIsRecognisedMidstream(t *testing.T) {
+	odd := Config{MQTTPorts: []uint16{}}
+	r := newTranscript(t, odd)
+	r.up(ack, 100, 200, "\x17\x03\x03\x00\x20"+strings.Repeat("x", 32))
+	if h := r.last.Conversation.A; h.Protocol != ProtocolTLS || h.BoundariesLost != 0 {
+		t.Errorf("%+v", h)
+	}
+	r = newTranscript(t, odd) // in the middle of a record first
+	r.up(ack, 100, 200, "xxxx")
+	r.up(ack, 104, 200, "\x17\x03\x03\x00\x20"+strings.Repeat("x", 32))
+	if h := r.last.Conversation.A; h.Protocol != ProtocolTLS || h.BoundariesLost != 1 {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestMessageIsCutWhenMemoryEnds(t *testing.T) {
+	r := newTranscript(t, Config{MaxMemory: 300, History: -1})
+	r.handshake(99, 199)
+	long := publish("t", strings.Repeat("x", 500))
+	stream := connect("d") + long + ping()
+	for i := 0; i < len(stream); i += 100 {
+		r.up(ack, 100+uint32(i), 200, stream[i:min(i+100, len(stream))])
+	}
+	if c := r.last.Conversation; c.A.MessageCount() != 3 || c.A.BoundariesLost != 0 {
+		t.Errorf("%v", c)
+	}
+	if s := r.table.Stats(); s.MaxHeld > 300 {
+		t.Errorf("%d bytes held", s.MaxHeld)
+	}
+}

@@ -193,7 +193,7 @@ func shapePublish(h codec.Header, body []byte) bool {
 func shapeBody(h codec.Header, body []byte) bool {
 	switch h.Type {
 	case codec.CONNACK:
-		return body[0] <= 1 && (len(body) == 2 && body[1] <= 5 || len(body) > 2 && reason(body[1]) && properties(body[2:]) == len(body)-2)
+		return body[0] <= 1 && (len(body) == 2 && body[1] <= 5 || len(body) > 2 && reasonCode(body[1]) && properties(body[2:]) == len(body)-2)
 	case codec.PUBACK, codec.PUBREC, codec.PUBREL, codec.PUBCOMP:
 		return identifier(body) && reasonAndProperties(body[2:])
 	case codec.UNSUBACK:
@@ -212,14 +212,14 @@ func shapeBody(h codec.Header, body []byte) bool {
 
 func identifier(body []byte) bool { return body[0]|body[1] != 0 }
 
-// reason accepts the reason codes of MQTT 5 (section 2.4).
-func reason(b byte) bool {
+// reasonCode accepts the reason codes of MQTT 5 (section 2.4).
+func reasonCode(b byte) bool {
 	return b <= 4 || b >= 0x10 && b <= 0x19 || b >= 0x80 && b <= 0xA2
 }
 
 // reasonAndProperties is the optional end of an MQTT 5 acknowledgement.
 func reasonAndProperties(b []byte) bool {
-	return len(b) == 0 || reason(b[0]) && (len(b) == 1 || properties(b[1:]) == len(b)-1)
+	return len(b) == 0 || reasonCode(b[0]) && (len(b) == 1 || properties(b[1:]) == len(b)-1)
 }
 
 // properties is the size of an MQTT 5 property list with its length, or -1.
