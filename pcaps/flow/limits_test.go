@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -139,6 +140,32 @@ func TestRandomSegmentationGivesTheSameBytesAndMessages(t *testing.T) {
 		}
 		if c.A.MessageCount() != messages || c.A.Gaps+c.A.Differing+c.A.BoundariesLost != 0 || c.Incarnation != 1 {
 			t.Fatalf("seed %d: %d messages, want %d: %+v", seed, c.A.MessageCount(), messages, c.A)
+		}
+	}
+}
+
+// TestEvictionFollowsActivity compares with a plain list, least recent first.
+func TestEvictionFollowsActivity(t *testing.T) {
+	const limit = 5
+	r := newTranscript(t, Config{MaxConversations: limit, NoMQTT: true})
+	rnd := rand.New(rand.NewPCG(3, 4))
+	var order []uint16
+	for range 2000 {
+		port, evicted := uint16(1000+rnd.IntN(8)), uint16(0)
+		if i := slices.Index(order, port); i >= 0 {
+			order = slices.Delete(order, i, i+1)
+		} else if len(order) == limit {
+			evicted, order = order[0], order[1:]
+		}
+		order = append(order, port)
+		r.ended = nil
+		r.feed(build(netip.AddrPortFrom(client.Addr(), port), server, wire.TCPFields{Seq: 1, Flags: ack}, ""))
+		var got uint16
+		for _, c := range r.ended {
+			got = c.A.Addr.Port()
+		}
+		if got != evicted || len(r.ended) > 1 {
+			t.Fatalf("evicted %d, want %d", got, evicted)
 		}
 	}
 }

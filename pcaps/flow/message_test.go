@@ -139,6 +139,17 @@ func TestBoundariesLostAndFoundAgain(t *testing.T) {
 	lose(t, Config{}, p[:6], "#"+p[7:], ping()).want(gap, lost, "A boundary found 52+37", "A PINGREQ 52+2 #8-8 resumed")
 }
 
+func TestBoundaryIsNotSoughtWithinASegment(t *testing.T) {
+	// The first bytes of the segment fall into the gap that was told; what is
+	// left of it is no segment's beginning, whatever it looks like.
+	r := lose(t, Config{}, "yload")
+	r.lines = nil
+	r.up(ack, 100+15+20, 200, "yload"+ping())
+	r.want(`A 40 "\xc0\x00" #7`)
+	r.up(ack, 100+15+27, 200, ping())
+	r.want(`A 42 "\xc0\x00" #8`, "A boundary found 42+27", "A PINGREQ 42+2 #8-8 resumed")
+}
+
 func TestMalformedLengthLosesBoundaries(t *testing.T) {
 	r := newTranscript(t, Config{})
 	r.handshake(99, 199)
