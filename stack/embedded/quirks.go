@@ -24,13 +24,17 @@ type Quirks struct {
 	// OutOfOrderStarvesPool: segments out of order keep their packets even when
 	// the missing one can then never be received.
 	OutOfOrderStarvesPool bool
+	// WindowFromOldAck: a segment that lies ahead of what has arrived sets the
+	// peer's window even if its acknowledgement is an old one, and more may be
+	// sent than the peer allowed (RFC 9293 3.10.7.4 wants a valid one).
+	WindowFromOldAck bool
 }
 
 // DefaultQuirks returns the quirks of NetX Duo 6.4.2.
 func DefaultQuirks() Quirks {
 	return Quirks{
 		ProbeBypassesRetryLimit: true, AnySegmentIsDuplicateAck: true, NoAckEverySecondSegment: true,
-		SilentReset: true, FINWait2Forever: true, OutOfOrderStarvesPool: true,
+		SilentReset: true, FINWait2Forever: true, OutOfOrderStarvesPool: true, WindowFromOldAck: true,
 	}
 }
 
@@ -66,5 +70,7 @@ func QuirkInfos() []QuirkInfo {
 			"nx_tcp_socket_state_fin_wait1.c", ""},
 		{"OutOfOrderStarvesPool", "Segments out of order may hold the packets that the missing one needs.",
 			"nx_tcp_socket_state_data_check.c", "eclipse-threadx/netxduo#311"},
+		{"WindowFromOldAck", "An old acknowledgement ahead of missing data sets the send window.",
+			"nx_tcp_socket_state_ack_check.c", ""},
 	}
 }

@@ -71,7 +71,7 @@ func TestUnreadDataCloseTheWindow(t *testing.T) {
 		d.at(1+float64(i), func() { d.host(pushAck, 1+uint32(i)*1460, 1, 65535, segment) })
 	}
 	d.at(300, func() { d.host(pushAck, 8193, 1, 65535, "more") }) // into the closed window
-	d.at(400, func() { // half of it at least must be read before the peer is told
+	d.at(400, func() {                                            // half of it at least must be read before the peer is told
 		n := 0
 		for n < 4096 {
 			p, _ := s.Receive(rtos.NoWait)
@@ -206,7 +206,7 @@ func TestReceiveWaitsForData(t *testing.T) {
 	d.at(80, func() { d.host(pushAck, 1, 1, 64240, "data") })
 	d.at(120, func() { d.host(finAck, 5, 1, 64240, "") })
 	d.run(150)
-	d.want("50 false NX_NO_PACKET", `80 "data" NX_SUCCESS, held by app`, "120 A 1 6 len=0 win=8192 id=3", "120 NX_NOT_CONNECTED")
+	d.want("50 false NX_NO_PACKET", `80 "data" NX_SUCCESS, held by application`, "120 A 1 6 len=0 win=8192 id=3", "120 NX_NOT_CONNECTED")
 	d.wantFree(32)
 }
 

@@ -384,6 +384,24 @@ func TestPacketIsHeldUntilItsLastByteIsAcknowledged(t *testing.T) {
 	d.wantFree(32)
 }
 
+func TestOldAckAheadOfMissingDataSetsTheWindowUnlessFixed(t *testing.T) {
+	for _, fixed := range []bool{false, true} {
+		quirks := DefaultQuirks()
+		quirks.WindowFromOldAck = !fixed
+		d := newDevice(t, deviceConfig{quirks: &quirks})
+		s := d.connected(500)
+		d.at(1, func() { d.send(s, 100) })
+		d.at(2, func() { d.host(flagACK, 1, 101, 200, "") }) // allowed up to 301
+		d.at(3, func() { d.host(flagACK, 51, 1, 500, "") })  // sent before, behind data that are lost
+		d.at(4, func() {
+			if room := s.room(); room != map[bool]uint32{false: 500, true: 200}[fixed] {
+				t.Errorf("fixed %v: room for %d bytes", fixed, room)
+			}
+		})
+		d.run(5)
+	}
+}
+
 func TestAckOfSomethingNeverSentIsAnswered(t *testing.T) {
 	d := newDevice(t, deviceConfig{})
 	s := d.connected(64240)

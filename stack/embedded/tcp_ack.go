@@ -61,8 +61,8 @@ func (s *TCPSocket) updateWindow(seg *segment, start, end uint32) {
 	if n := len(s.rx); n > 0 {
 		rxEnd = s.rx[n-1].end()
 	}
-	if before(start, seg.ack) && !before(end, seg.ack) || before(rxEnd, seg.seq) ||
-		seg.seq == rxEnd && !before(seg.ack, start) {
+	ahead := before(rxEnd, seg.seq) && (s.ip.quirks.WindowFromOldAck || !before(seg.ack, start))
+	if before(start, seg.ack) && !before(end, seg.ack) || ahead || seg.seq == rxEnd && !before(seg.ack, start) {
 		s.txWindow = seg.window
 	}
 	// The comparison of numbers that may wrap is the original's.

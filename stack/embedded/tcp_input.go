@@ -341,12 +341,10 @@ func (s *TCPSocket) finWait2() {
 	}
 }
 
-// enterTimeWait ends the closing handshake.
+// enterTimeWait ends the closing handshake. NetX calls the disconnect callback
+// here too, which tells whoever called disconnect what its return does.
 func (s *TCPSocket) enterTimeWait() {
 	s.setState(TimeWait)
 	s.timeout = s.ip.rates.timeWait
 	s.disconnecting.wake(nic.Success)
-	if s.onDisconnect != nil {
-		s.onDisconnect()
-	}
 }

@@ -24,6 +24,8 @@ func (r *rxSegment) end() uint32    { return r.seq + r.length() }
 const (
 	receiveHolder    = "tcp rx"
 	outOfOrderHolder = "tcp rx out of order"
+	// applicationHolder holds what Receive has returned.
+	applicationHolder = "application"
 )
 
 // data takes the data and the FIN of a segment. It owns the packet.
@@ -199,6 +201,7 @@ func (s *TCPSocket) handOver(contiguous int) {
 		p := s.rx[0].p
 		s.rx = slices.Delete(s.rx, 0, 1)
 		s.rxWindow += uint32(p.Len())
+		p.SetHolder(applicationHolder)
 		s.receiving.wake(p)
 	}
 }
@@ -236,7 +239,6 @@ func (s *TCPSocket) Receive(wait rtos.Ticks) (*nic.Packet, nic.Status) {
 		return p, status
 	}
 	if handed, ok := v.(*nic.Packet); ok {
-		handed.SetHolder(s.ip.kernel.Current().Name())
 		return handed, nic.Success
 	}
 	return nil, v.(nic.Status)
@@ -254,6 +256,6 @@ func (s *TCPSocket) dequeue() *nic.Packet {
 	if s.windowOpened() && (s.state == Established || s.state == FinWait1 || s.state == FinWait2) {
 		s.sendACK(s.txSeq)
 	}
-	p.SetHolder("application")
+	p.SetHolder(applicationHolder)
 	return p
 }

@@ -131,6 +131,9 @@ func (s *TCPSocket) Accept(wait rtos.Ticks) nic.Status {
 	default:
 		return NotListenState
 	}
+	if s.bound && !s.peer.IsValid() {
+		return NotListenState // its last connection wants an Unaccept first
+	}
 	accept := func() bool {
 		if s.state == Listening {
 			s.open()

@@ -168,8 +168,9 @@ func (s *TCPSocket) Queued() (tx, rx int) { return len(s.tx), len(s.rx) }
 func (s *TCPSocket) ReceiveNotify(fn func()) { s.onReceive = fn }
 
 // DisconnectNotify sets a function that is called when the peer closes or the
-// connection ends by itself. A connection that ends before it was established
-// or while it is being closed does not call it.
+// connection ends by itself, or never came to be. It is not called while the
+// connection is being closed by Disconnect. NetX calls it for a connection that
+// was established only; whoever models its callers tells the two apart.
 func (s *TCPSocket) DisconnectNotify(fn func()) { s.onDisconnect = fn }
 
 // EstablishNotify sets a function that is called when the connection stands. A
@@ -404,7 +405,7 @@ func (s *TCPSocket) reset() {
 	s.sending.flush()
 	s.connecting.flush()
 	s.disconnecting.flush()
-	if was == Established && s.onDisconnect != nil {
+	if (was == Established || was == SynSent) && s.onDisconnect != nil {
 		s.onDisconnect()
 	}
 }
