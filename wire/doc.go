@@ -1,6 +1,7 @@
 // Package wire reads and writes the packet headers that hilnet's parts share:
-// Ethernet with 802.1Q tags, ARP, IPv4, the IPv6 header, ICMPv4, UDP and TCP,
-// with their checksums and the repair of a checksum after a small change.
+// Ethernet with 802.1Q tags, ARP, IPv4, the IPv6 header, ICMPv4, ICMPv6 with
+// neighbour discovery, UDP and TCP, with their checksums and the repair of a
+// checksum after a small change.
 //
 // A header is a view: a byte slice with a name, for example
 //
@@ -19,7 +20,8 @@
 // remembers nothing.
 //
 // Reading list: IEEE 802.3 and 802.1Q, RFC 826 (ARP), RFC 791 (IPv4), RFC 8200
-// (IPv6), RFC 792 (ICMP), RFC 768 (UDP), RFC 9293 (TCP), RFC 7323 (window
+// (IPv6), RFC 792 (ICMP), RFC 4443 (ICMPv6), RFC 4861 (neighbour discovery), RFC
+// 4291 (IPv6 addresses), RFC 768 (UDP), RFC 9293 (TCP), RFC 7323 (window
 // scale, timestamps), RFC 2018 (SACK), RFC 1071 and RFC 1624 (checksums).
 package wire
 
@@ -40,4 +42,6 @@ var (
 	ErrFormat = errors.New("wire: unknown format")
 	// ErrOption: a TCP option has an impossible length.
 	ErrOption = errors.New("wire: malformed TCP option")
+	// ErrNDOption: an option of neighbour discovery has an impossible length.
+	ErrNDOption = errors.New("wire: malformed neighbour discovery option")
 )

@@ -183,6 +183,9 @@ func (h IPv6) HopLimit() uint8 { return h[7] }
 // PayloadLen is the length of everything behind the fixed header.
 func (h IPv6) PayloadLen() int { return int(binary.BigEndian.Uint16(h[4:])) }
 
+// SetPayloadLen changes the length of what is behind the fixed header.
+func (h IPv6) SetPayloadLen(n int) { binary.BigEndian.PutUint16(h[4:], uint16(n)) }
+
 // Src is the source address.
 func (h IPv6) Src() netip.Addr { return netip.AddrFrom16([16]byte(h[8:24])) }
 

@@ -15,6 +15,7 @@ type Layers struct {
 	IPv6     IPv6
 	Protocol uint8 // the upper-layer protocol, when there is an IP header
 	ICMPv4   ICMPv4
+	ICMPv6   ICMPv6
 	UDP      UDP
 	TCP      TCP
 	Payload  []byte // what follows the last header that was read
@@ -69,6 +70,8 @@ func (l *Layers) parseUpper() error {
 		l.UDP, rest, err = ParseUDP(rest)
 	case l.Protocol == ProtocolICMP && l.IPv4 != nil:
 		l.ICMPv4, rest, err = ParseICMPv4(rest)
+	case l.Protocol == ProtocolICMPv6 && l.IPv6 != nil:
+		l.ICMPv6, rest, err = ParseICMPv6(rest)
 	}
 	return l.advance(rest, err)
 }
@@ -129,6 +132,8 @@ func (l *Layers) summary() string {
 	case l.ICMPv4 != nil:
 		return fmt.Sprintf("ICMP %v > %v type=%d code=%d id=%d seq=%d len=%d", src, dst, l.ICMPv4.Type(),
 			l.ICMPv4.Code(), l.ICMPv4.EchoID(), l.ICMPv4.EchoSeq(), len(l.Payload))
+	case l.ICMPv6 != nil:
+		return l.ICMPv6.summary(src, dst, l.Payload)
 	case l.IPv4 != nil || l.IPv6 != nil:
 		return fmt.Sprintf("IP %v > %v protocol=%d len=%d", src, dst, l.Protocol, len(l.Payload))
 	case l.ARP != nil && l.ARP.Operation() == ARPRequest:

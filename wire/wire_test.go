@@ -350,6 +350,9 @@ func FuzzParse(f *testing.F) {
 	PutIPv6(six[14:], ProtocolUDP, 64, addr6, addr6, 8)
 	PutUDP(six[54:], 1, 2, addr6, addr6, 0)
 	f.Add(six)
+	for _, frame := range ndFrames() {
+		f.Add(frame)
+	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		before := bytes.Clone(frame)
 		var l Layers
@@ -358,9 +361,12 @@ func FuzzParse(f *testing.F) {
 		if !bytes.Equal(before, frame) {
 			t.Fatal("parsing changed the frame")
 		}
-		n := len(l.Ethernet) + len(l.ARP) + len(l.IPv4) + len(l.IPv6) + len(l.ICMPv4) + len(l.UDP) + len(l.TCP) + len(l.Payload)
+		n := len(l.Ethernet) + len(l.ARP) + len(l.IPv4) + len(l.IPv6) + len(l.ICMPv4) + len(l.ICMPv6) + len(l.UDP) + len(l.TCP) + len(l.Payload)
 		if n > len(frame) {
 			t.Fatalf("layers have %d bytes, the frame %d", n, len(frame))
+		}
+		if err == nil && l.ICMPv6 != nil {
+			checkICMPv6(t, &l)
 		}
 		if err != nil || l.TCP == nil {
 			return
