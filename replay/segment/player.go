@@ -55,6 +55,7 @@ type Player struct {
 	arps   map[netip.Addr]int // live requests by target: looked up only
 	conns  []*conversation    // of the recording, in order
 	live   int                // conversations the live device has begun
+	tap    func(*link.Frame)
 }
 
 // A conversation is a TCP connection of the recording, and what the live device
@@ -166,7 +167,11 @@ func (p *Player) play() {
 		}
 		p.next++
 		p.stats.Sent++
-		p.cfg.Out.Put(p.fit(e))
+		f := p.fit(e)
+		if p.tap != nil {
+			p.tap(f)
+		}
+		p.cfg.Out.Put(f)
 	}
 }
 
@@ -249,6 +254,9 @@ func (p *Player) heard(l *wire.Layers) *conversation {
 	c.begun, c.livePort, c.liveISN = true, l.TCP.SrcPort(), l.TCP.Seq()
 	return c
 }
+
+// Tap sets what is shown each frame before it leaves. It copies what it keeps.
+func (p *Player) Tap(fn func(*link.Frame)) { p.tap = fn }
 
 // Stats returns how the play went so far.
 func (p *Player) Stats() Stats { return p.stats }
