@@ -21,7 +21,10 @@ type Config struct {
 	Profile Profile      // zero: NetXDuo()
 	Quirks  *Quirks      // nil: DefaultQuirks()
 	Pool    *nic.Pool    // control packets, ARP and ICMP come from it
-	NIC     *nic.NIC
+	// AuxiliaryPool, if there is one, is asked first for TCP control packets
+	// and ARP requests: NX_ENABLE_DUAL_PACKET_POOL.
+	AuxiliaryPool *nic.Pool
+	NIC           *nic.NIC
 	// Rand is what NX_RAND draws from. nil: the C library's rand, unseeded, so
 	// that first sequence numbers and ports are the same after each boot.
 	Rand *sim.Rand
@@ -236,7 +239,14 @@ func (ip *IP) dropEvent(stage string, reason trace.DropReason, length int, text 
 // controlPacket allocates a packet for something the stack itself sends. An
 // empty pool means that it is not sent, and nobody in the device is told.
 func (ip *IP) controlPacket(typ nic.PacketType, length int, what string) *nic.Packet {
-	p, status := ip.pool.Allocate(typ, rtos.NoWait)
+	var p *nic.Packet
+	status := nic.NoPacket
+	if ip.cfg.AuxiliaryPool != nil {
+		p, status = ip.cfg.AuxiliaryPool.Allocate(typ, rtos.NoWait)
+	}
+	if status != nic.Success {
+		p, status = ip.pool.Allocate(typ, rtos.NoWait)
+	}
 	if status == nic.Success {
 		p.SetHolder(what)
 		if p.Extend(length) != nil {

@@ -227,6 +227,19 @@ func TestFragmentsWaitForTheirTTLAndAreThenReported(t *testing.T) {
 	}
 }
 
+func TestLongestTTLOfTheFragmentsCounts(t *testing.T) {
+	d := newDevice(t, deviceConfig{})
+	datagram := udpPayload(1, 2, strings.Repeat("x", 1700))
+	d.at(0.5, func() {
+		d.deliver(fragments(5, 20, datagram)[0])
+		d.deliver(fragments(5, 40, datagram)[1])
+	})
+	d.run(40_000)
+	d.wantFree(30)
+	d.run(41_000)
+	d.wantFree(32)
+}
+
 func TestHostileFragments(t *testing.T) {
 	p := NetXDuo()
 	p.IP.ReassemblyLimit = 4

@@ -287,3 +287,23 @@ func TestPoolOfTinyPacketsCannotSendControl(t *testing.T) {
 		d.wantFree(20)
 	}
 }
+
+func TestAuxiliaryPoolSendsControlWhenTheOtherIsEmpty(t *testing.T) {
+	d := newDevice(t, deviceConfig{auxiliary: 1})
+	s := d.connected(64240)
+	d.reader(s)
+	d.at(1, func() { d.host(pushAck, 1, 1, 64240, "hello") })
+	d.at(2, func() { d.pool.Leak(32) })
+	d.run(250)
+	d.want("200 A 1 6 len=0 win=8192 id=3")
+	d.at(260, func() {
+		d.pool.Restore(32)
+		d.ip.cfg.AuxiliaryPool.Leak(1)
+		d.host(flagACK, 6, 99, 64240, "") // answered from the other pool
+	})
+	d.run(300)
+	d.want("260 A 1 6 len=0 win=8192 id=4")
+	if len(d.drops) != 1 || d.drops[0] != DropBadAck {
+		t.Errorf("drops %v", d.drops)
+	}
+}

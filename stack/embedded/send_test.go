@@ -436,3 +436,59 @@ func TestPreemptionByAWokenThreadWaitsUntilTheEngineIsLeft(t *testing.T) {
 	d.want("1 PA 1 1 len=7 win=8192 id=3", "1 NX_SUCCESS", "1 0 and 0 queued")
 	d.wantFree(32)
 }
+
+func TestSuccessfulSendEndsTheProbing(t *testing.T) {
+	d := newDevice(t, deviceConfig{})
+	s := d.connected(20)
+	d.at(1, func() {
+		d.send(s, 20)
+		p := d.message(5)
+		if status := s.Send(p, rtos.NoWait); status != nic.WindowOverflow || !s.probe.armed {
+			t.Errorf("%v, probe armed: %v", status, s.probe.armed)
+		}
+		d.host(flagACK, 1, 21, 100, "")
+		if status := s.Send(p, rtos.NoWait); status != nic.Success || s.probe.armed {
+			t.Errorf("%v, probe armed: %v", status, s.probe.armed)
+		}
+	})
+	d.run(2)
+}
+
+func TestCopyIsReleasedWhenTheConnectionEndsMeanwhile(t *testing.T) {
+	d := newDevice(t, deviceConfig{payload: 256, packets: 6})
+	s := d.connected(64240)
+	d.at(1, func() {
+		d.thread(func(*rtos.Thread) {
+			p := d.message(300) // two packets
+			p.Trim(1)           // unaligned: it must be copied
+			d.pool.Leak(3)      // the copy gets one packet and waits for another
+			status := s.Send(p, rtos.WaitForever)
+			d.say("%v, %d bytes left", status, p.Len())
+			p.Release()
+		})
+	})
+	d.at(5, func() { s.Disconnect(rtos.NoWait) })
+	d.at(9, func() { d.pool.Restore(3) })
+	d.run(20)
+	d.want("9 NX_NOT_CONNECTED, 299 bytes left")
+	d.wantFree(6)
+}
+
+func TestCopyIsMadeAnewWhenAnotherThreadHasSentMeanwhile(t *testing.T) {
+	d := newDevice(t, deviceConfig{payload: 256, packets: 8})
+	s := d.connected(64240)
+	d.at(1, func() {
+		other := d.message(8)
+		d.thread(func(*rtos.Thread) {
+			p := d.message(300)
+			p.Trim(1)
+			d.pool.Leak(4) // one is left for a copy that needs two
+			d.say("%v", s.Send(p, rtos.WaitForever))
+		})
+		d.at(5, func() { d.say("other: %v", s.Send(other, rtos.NoWait)) })
+	})
+	d.at(6, func() { d.pool.Restore(4) })
+	d.run(20)
+	d.want("5 PA 1 1 len=8 win=8192 id=3", "5 other: NX_SUCCESS", "6 PA 9 1 len=299 win=8192 id=4", "6 NX_SUCCESS")
+	d.wantFree(8 - 3)
+}

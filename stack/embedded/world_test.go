@@ -61,6 +61,7 @@ type deviceConfig struct {
 	noARP            bool // do not answer ARP
 	noIDs            bool
 	gateway          netip.Addr
+	auxiliary        int // packets of a second pool
 }
 
 func newDevice(t testing.TB, cfg deviceConfig) *device {
@@ -93,8 +94,15 @@ func newDevice(t testing.TB, cfg deviceConfig) *device {
 	if cfg.ports == nil && cfg.rand == nil {
 		cfg.ports = []uint16{testPort, testPort, testPort}
 	}
+	var auxiliary *nic.Pool
+	if cfg.auxiliary > 0 {
+		if auxiliary, err = nic.NewPool(d.kernel, d.trace, nic.PoolConfig{Name: "aux", Payload: 128, Packets: cfg.auxiliary}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	d.ip, err = New(loop, d.kernel, d.trace, Config{
-		Node: "dev", Addr: netip.PrefixFrom(deviceAddr, 24), Gateway: cfg.gateway, Profile: cfg.profile,
+		AuxiliaryPool: auxiliary,
+		Node:          "dev", Addr: netip.PrefixFrom(deviceAddr, 24), Gateway: cfg.gateway, Profile: cfg.profile,
 		Quirks: cfg.quirks, Pool: d.pool, NIC: d.nic, ISN: cfg.isn, Ports: cfg.ports, Rand: cfg.rand,
 	})
 	if err != nil {
