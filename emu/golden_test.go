@@ -31,6 +31,32 @@ type replayed struct {
 type goldenOptions struct {
 	rand  *sim.Rand     // where the first sequence numbers and ports come from
 	delay time.Duration // of the peer's frames
+	// differing is the number of frames that must differ, for a known reason.
+	differing int
+}
+
+// What the recording machine took for the device's work: NetX ran as a Linux
+// process there, and the recordings show 0.2 to 0.4 ms from a frame for the
+// device to its answer, and up to 0.2 ms between two frames of one call. The
+// stack's own rules know no processor time.
+const (
+	rxLatency = 100 * time.Microsecond
+	txTime    = 250 * time.Microsecond
+)
+
+// A busySocket spends the time that a call of the real one takes.
+type busySocket struct {
+	mqtt.Socket
+	kernel *rtos.Kernel
+}
+
+// Send returns when the driver has sent the packet.
+func (s busySocket) Send(p *nic.Packet, wait rtos.Ticks) mqtt.Status {
+	status := s.Socket.Send(p, wait)
+	if th := s.kernel.Current(); th != nil {
+		th.Task().Sleep(txTime)
+	}
+	return status
 }
 
 // replayRecording puts the model in the recorded device's place: its
@@ -44,7 +70,7 @@ func replayRecording(t *testing.T, r *golden.Recording, opt goldenOptions) *repl
 	if err != nil {
 		t.Fatal(err)
 	}
-	iface, err := nic.New(loop, kernel, log, nic.Config{Node: "device", MAC: golden.DeviceMAC, RXPool: pool})
+	iface, err := nic.New(loop, kernel, log, nic.Config{Node: "device", MAC: golden.DeviceMAC, RXPool: pool, RXLatency: rxLatency})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +89,7 @@ func replayRecording(t *testing.T, r *golden.Recording, opt goldenOptions) *repl
 	}
 	client, err := mqtt.Create(mqtt.Config{
 		Kernel: kernel, Pool: pool, Trace: log, Node: "device", ClientID: clientID(r), Quirks: &quirks, ThreadPriority: 5,
-		Socket: ip.NewTCPSocket(embedded.SocketConfig{Window: 8192, TTL: 128, DontFragment: true}),
+		Socket: busySocket{ip.NewTCPSocket(embedded.SocketConfig{Window: 8192, TTL: 128, DontFragment: true}), kernel},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +112,7 @@ func replayRecording(t *testing.T, r *golden.Recording, opt goldenOptions) *repl
 		app.Attach()
 		app.Run(th, r.Steps)
 	})
-	if err := loop.Run(sim.Time(r.End + opt.delay)); err != nil {
+	if err := loop.Run(sim.Time(r.End + opt.delay + time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	if err := pool.Check(); err != nil {
@@ -138,23 +164,19 @@ func clientID(r *golden.Recording) string {
 	return "device"
 }
 
-// knownDifferences are the frames in which a run differs from its recording for
-// a reason that lies outside the stack; docs/fidelity.md has the evidence.
-var knownDifferences = map[string]int{
-	// The broker's RST came before the device's next instruction.
-	"3c-refused-and-nonblocking": 1,
-	// Four segments came before the MQTT thread took the first.
-	"6-chained-publish-256B-pool": 2,
-}
-
-func compareGolden(t *testing.T, r *golden.Recording, got *replayed) golden.Comparison {
+// compareGolden replays a recording and compares.
+func compareGolden(t *testing.T, r *golden.Recording, opt goldenOptions) golden.Comparison {
 	t.Helper()
-	c := golden.Compare(golden.DeviceFrames(r.Begin, r.Frames), got.frames)
-	if len(c.Differing) != knownDifferences[r.Name] {
+	want := golden.DeviceFrames(r.Begin, r.Frames)
+	got := replayRecording(t, r, opt)
+	c := golden.Compare(want, got.frames)
+	if len(c.Differing) != opt.differing {
 		t.Errorf("%d of %d frames match; player %+v\n%s", c.Matching, c.Frames, got.player, strings.Join(c.Differing, "\n"))
 	}
-	if want := r.AppLog(); !slices.Equal(got.app, want) {
-		t.Errorf("the application's log differs:\n got  %s\n want %s", strings.Join(got.app, "\n      "), strings.Join(want, "\n      "))
+	gotApp, gotCallbacks := golden.Threads(got.app)
+	wantApp, wantCallbacks := golden.Threads(r.AppLog())
+	if !slices.Equal(gotApp, wantApp) || !slices.Equal(gotCallbacks, wantCallbacks) {
+		t.Errorf("the application's log differs:\n got  %s\n want %s", strings.Join(got.app, "\n      "), strings.Join(r.AppLog(), "\n      "))
 	}
 	return c
 }
@@ -165,11 +187,20 @@ func TestGolden(t *testing.T) {
 	for _, name := range golden.Names(t) {
 		t.Run(name, func(t *testing.T) {
 			r := golden.Load(t, name)
-			c := compareGolden(t, r, replayRecording(t, r, goldenOptions{}))
+			c := compareGolden(t, r, goldenOptions{})
 			fmt.Fprintf(&table, "%-36s %6d %8d %9d\n", name, c.Frames, c.Matching, len(c.Differing))
 		})
 	}
 	t.Logf("\n%-36s %6s %8s %9s\n%s", "recording", "frames", "matching", "differing", table.String())
+}
+
+// races are recordings in which the peer's answer came while the device was
+// still busy with the call that it answers, and stopped it. An answer that is 5 ms
+// late finds the call done, in the model as it would on the device: the number
+// is that of the frames that then differ. docs/fidelity.md has the details.
+var races = map[string]int{
+	"3c-refused-and-nonblocking": 1, // the broker's RST kept the FIN from being sent
+	"9-scripted-peer-quirks":     2, // the ACK's packet decides what stale byte PUBCOMP sends
 }
 
 // No part of the model knows a recording: it matches with other sequence
@@ -178,8 +209,8 @@ func TestGoldenWithOtherNumbersAndASlowerPeer(t *testing.T) {
 	for _, name := range golden.Names(t) {
 		t.Run(name, func(t *testing.T) {
 			r := golden.Load(t, name)
-			compareGolden(t, r, replayRecording(t, r, goldenOptions{rand: sim.NewRand(7, "another boot")}))
-			compareGolden(t, r, replayRecording(t, r, goldenOptions{delay: 5 * time.Millisecond}))
+			compareGolden(t, r, goldenOptions{rand: sim.NewRand(7, "another boot")})
+			compareGolden(t, r, goldenOptions{delay: 5 * time.Millisecond, differing: races[name]})
 		})
 	}
 }

@@ -3,6 +3,7 @@ package nic
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"hilnet/link"
 	"hilnet/sim"
@@ -51,6 +52,10 @@ type Config struct {
 	RXOffset int   // 0: DefaultRXOffset; negative: none
 	RXRing   int   // packets that the driver's receive ring holds for good
 	MTU      int   // 0: DefaultMTU
+	// RXLatency is the time from a frame's arrival in a packet to its way up to
+	// the stack. Frames that arrive meanwhile go up with it, before any thread
+	// runs: a driver that defers its work, or a slow processor, sees bursts.
+	RXLatency time.Duration
 }
 
 // Counters count frames. RX frames are delivered or dropped, TX frames sent or
@@ -73,6 +78,10 @@ type NIC struct {
 	state  State
 	notify []func(State)
 	count  Counters
+
+	arrived *Packet // wait for RXLatency, by QueueNext
+	newest  *Packet
+	rxTimer *sim.Timer
 }
 
 // New returns a NIC with its link up. If the pool cannot fill the receive ring
@@ -83,8 +92,8 @@ func New(loop *sim.Loop, kernel *rtos.Kernel, tr *trace.Log, cfg Config) (*NIC, 
 		return nil, errors.New("nic: no pool for arriving frames")
 	case kernel == nil || kernel.Loop() != loop:
 		return nil, errors.New("nic: the kernel belongs to another loop")
-	case cfg.MTU < 0 || cfg.RXRing < 0:
-		return nil, fmt.Errorf("nic: MTU %d, receive ring of %d packets", cfg.MTU, cfg.RXRing)
+	case cfg.MTU < 0 || cfg.RXRing < 0 || cfg.RXLatency < 0:
+		return nil, fmt.Errorf("nic: MTU %d, receive ring of %d packets, latency %v", cfg.MTU, cfg.RXRing, cfg.RXLatency)
 	}
 	if cfg.MTU == 0 {
 		cfg.MTU = DefaultMTU
@@ -110,7 +119,9 @@ func New(loop *sim.Loop, kernel *rtos.Kernel, tr *trace.Log, cfg Config) (*NIC, 
 		}
 		p.SetHolder("rx ring")
 	}
-	return &NIC{kernel: kernel, trace: tr, cfg: cfg, state: LinkUp}, nil
+	n := &NIC{kernel: kernel, trace: tr, cfg: cfg, state: LinkUp}
+	n.rxTimer = loop.NewTimer(func() { kernel.Interrupt(n.handUp) })
+	return n, nil
 }
 
 // MAC returns the interface's hardware address.
@@ -213,7 +224,29 @@ func (n *NIC) receive(f *link.Frame) {
 	n.count.RxFrames++
 	n.count.RxBytes += uint64(len(f.Data))
 	f.Release()
-	n.upper(p)
+	if n.cfg.RXLatency == 0 {
+		n.upper(p)
+		return
+	}
+	if n.arrived == nil {
+		n.arrived = p
+		n.rxTimer.ResetAfter(n.cfg.RXLatency)
+	} else {
+		n.newest.QueueNext = p
+	}
+	n.newest = p
+}
+
+// handUp gives the stack what has arrived since the last time.
+func (n *NIC) handUp() {
+	p := n.arrived
+	n.arrived, n.newest = nil, nil
+	for p != nil {
+		next := p.QueueNext
+		p.QueueNext = nil
+		n.upper(p)
+		p = next
+	}
 }
 
 func (n *NIC) drop(f *link.Frame, way string, reason trace.DropReason) {

@@ -105,6 +105,20 @@ func number(s string) int {
 	return n
 }
 
+// Threads splits a log into what the application's thread wrote and what the
+// client's callbacks wrote: on the recording machine they ran side by side, so
+// which of two lines of the same moment came first is chance.
+func Threads(log []string) (app, callbacks []string) {
+	for _, line := range log {
+		if strings.HasPrefix(line, "cb ") {
+			callbacks = append(callbacks, line)
+		} else {
+			app = append(app, line)
+		}
+	}
+	return app, callbacks
+}
+
 // AppLog returns the lines of a recording's log that App writes too.
 func (r *Recording) AppLog() []string {
 	var out []string

@@ -122,6 +122,7 @@ func messageName(frame []byte) string {
 type Comparison struct {
 	Frames    int // recorded
 	Matching  int
+	Shift     time.Duration // of the second row against the first: their median
 	Differing []string
 }
 
@@ -130,7 +131,7 @@ type Comparison struct {
 func Compare(want, got []Seen) Comparison {
 	pairs := align(want, got)
 	shift := medianShift(want, got, pairs)
-	c := Comparison{Frames: len(want)}
+	c := Comparison{Frames: len(want), Shift: shift}
 	i, j := 0, 0
 	for _, p := range append(pairs, [2]int{len(want), len(got)}) {
 		for ; i < p[0]; i++ {

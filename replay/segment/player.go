@@ -30,7 +30,8 @@ type Config struct {
 	Frames []Frame  // the recording, both sides, in order
 	Device wire.MAC // the address that the device has in the recording
 	Start  sim.Time // moment of the recording's beginning
-	// Delay is added to the time of each of the peer's frames.
+	// Delay is added to the recorded time of each of the peer's frames; an
+	// answer is then as late as if it had been recorded so late.
 	Delay time.Duration
 	// Out takes the peer's frames.
 	Out link.Sink
@@ -61,13 +62,35 @@ type Player struct {
 // A conversation is a TCP connection of the recording, and what the live device
 // made of it.
 type conversation struct {
-	server   netip.AddrPort
 	port     uint16 // the device's, recorded
 	isn      uint32 // the device's, recorded
 	begun    bool
 	livePort uint16
 	liveISN  uint32
-	sent     uint32 // end of what the live device has sent, from its ISN
+	recorded reach // by the recorded device
+	live     reach // by the live one
+}
+
+// A reach remembers when a device had sent how much of a conversation.
+type reach struct {
+	ends []uint32 // from its ISN, growing
+	at   []sim.Time
+}
+
+func (r *reach) add(end uint32, at sim.Time) {
+	if n := len(r.ends); n == 0 || int32(end-r.ends[n-1]) > 0 {
+		r.ends, r.at = append(r.ends, end), append(r.at, at)
+	}
+}
+
+// when returns the moment at which everything before end had been sent.
+func (r *reach) when(end uint32) (sim.Time, bool) {
+	for i, e := range r.ends {
+		if int32(e-end) >= 0 {
+			return r.at[i], true
+		}
+	}
+	return 0, false
 }
 
 // An entry is one frame of the peer and what it waits for.
@@ -81,7 +104,15 @@ type entry struct {
 	conn      *conversation
 	sent      uint32 // from the device's ISN; 0 with a conversation: its SYN
 	ackSet    bool
+	// A frame that came right after what it acknowledges is its answer, and keeps
+	// that distance from the live device's frame.
+	answer bool
+	gap    time.Duration
 }
+
+// AnswerTime is how soon after a frame of the device the peer's acknowledgement
+// counts as the answer to it.
+const AnswerTime = 2 * time.Millisecond
 
 // New reads the recording and makes a peer of it that begins with Start.
 func New(cfg Config) (*Player, error) {
@@ -99,7 +130,7 @@ func New(cfg Config) (*Player, error) {
 			return nil, fmt.Errorf("segment: frame %d: %w", i+1, err)
 		}
 		if l.Ethernet.Src() == cfg.Device {
-			p.recordDevice(&l, recordedARPs)
+			p.recordDevice(f, &l, recordedARPs)
 			continue
 		}
 		p.recordPeer(f, &l, recordedARPs)
@@ -111,16 +142,18 @@ func New(cfg Config) (*Player, error) {
 }
 
 // recordDevice keeps what the recorded device sent: conversations and requests.
-func (p *Player) recordDevice(l *wire.Layers, arps map[netip.Addr]int) {
+func (p *Player) recordDevice(f Frame, l *wire.Layers, arps map[netip.Addr]int) {
 	switch {
 	case l.ARP != nil && l.ARP.Operation() == wire.ARPRequest:
 		arps[l.ARP.Target()]++
-	case l.TCP != nil && l.TCP.Has(wire.TCPSyn):
+	case l.TCP != nil:
 		c := p.recorded(l.TCP.SrcPort())
-		if c == nil || c.isn != l.TCP.Seq() {
-			p.conns = append(p.conns, &conversation{
-				server: netip.AddrPortFrom(l.Dst(), l.TCP.DstPort()), port: l.TCP.SrcPort(), isn: l.TCP.Seq(),
-			})
+		if l.TCP.Has(wire.TCPSyn) && (c == nil || c.isn != l.TCP.Seq()) {
+			c = &conversation{port: l.TCP.SrcPort(), isn: l.TCP.Seq()}
+			p.conns = append(p.conns, c)
+		}
+		if c != nil {
+			c.recorded.add(l.TCP.Seq()+l.TCP.SegmentLen(l.Payload)-c.isn, sim.Time(f.At))
 		}
 	}
 }
@@ -144,6 +177,10 @@ func (p *Player) recordPeer(f Frame, l *wire.Layers, arps map[netip.Addr]int) {
 	case l.TCP != nil:
 		if e.conn = p.recorded(l.TCP.DstPort()); e.conn != nil && l.TCP.Has(wire.TCPAck) {
 			e.ackSet, e.sent = true, l.TCP.Ack()-e.conn.isn
+			if at, ok := e.conn.recorded.when(e.sent); ok {
+				e.gap = sim.Time(f.At).Sub(at)
+				e.answer = e.gap < AnswerTime
+			}
 		}
 	}
 	p.script = append(p.script, e)
@@ -153,13 +190,14 @@ func (p *Player) recordPeer(f Frame, l *wire.Layers, arps map[netip.Addr]int) {
 func (p *Player) play() {
 	for p.next < len(p.script) {
 		e := p.script[p.next]
-		now := p.cfg.Loop.Now()
-		if e.at > now {
-			p.timer.Reset(e.at)
-			return
-		}
-		if !p.mayBeSent(e) {
+		due, ok := p.due(e)
+		if !ok {
 			return // Put looks again
+		}
+		now := p.cfg.Loop.Now()
+		if due > now {
+			p.timer.Reset(due)
+			return
 		}
 		if held := now.Sub(e.at); held > 0 {
 			p.stats.Held++
@@ -175,15 +213,25 @@ func (p *Player) play() {
 	}
 }
 
-// mayBeSent reports whether the live device has sent what the frame answers.
-func (p *Player) mayBeSent(e *entry) bool {
+// due returns when the frame is to be sent, false while the live device has not
+// sent what it answers.
+func (p *Player) due(e *entry) (sim.Time, bool) {
 	switch {
 	case e.arpTarget.IsValid():
-		return p.arps[e.arpTarget] >= e.arpCount
+		return e.at, p.arps[e.arpTarget] >= e.arpCount
 	case e.conn == nil:
-		return true
+		return e.at, true
+	case !e.conn.begun || !e.ackSet:
+		return e.at, e.conn.begun
 	}
-	return e.conn.begun && (!e.ackSet || int32(e.conn.sent-e.sent) >= 0)
+	reached, ok := e.conn.live.when(e.sent)
+	switch {
+	case !ok || !e.answer:
+		return e.at, ok
+	case p.cfg.Delay > 0:
+		return max(e.at, reached.Add(e.gap)), true
+	}
+	return reached.Add(e.gap), true
 }
 
 // fit returns the frame with port and acknowledgement of the live device.
@@ -232,9 +280,7 @@ func (p *Player) hear(l *wire.Layers) {
 			p.stats.Foreign++
 			return
 		}
-		if end := l.TCP.Seq() + l.TCP.SegmentLen(l.Payload) - c.liveISN; int32(end-c.sent) > 0 {
-			c.sent = end
-		}
+		c.live.add(l.TCP.Seq()+l.TCP.SegmentLen(l.Payload)-c.liveISN, p.cfg.Loop.Now())
 	}
 }
 
