@@ -43,8 +43,7 @@ func (w *World) build() error {
 	if err != nil {
 		return err
 	}
-	for i := range w.sc.Devices {
-		cfg := &w.sc.Devices[i]
+	for _, cfg := range w.deviceOrder() {
 		d, err := w.newDevice(cfg)
 		if err != nil {
 			return fmt.Errorf("emu: device %q: %w", cfg.Name, err)

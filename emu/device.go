@@ -60,7 +60,7 @@ func (w *World) newDevice(cfg *scenarios.Device) (*device, error) {
 	d.nicState = setting[nic.State]{base: nic.LinkUp, apply: d.nic.SetState}
 	d.host, err = stack.New(w.loop, w.trace, stack.Config{
 		Node: cfg.Name, MAC: wire.MAC(cfg.MAC), Addr: cfg.Address, Gateway: cfg.Gateway, MTU: cfg.MTU,
-		Profile: stackProfile(cfg.Profile),
+		Profile: w.profile(d),
 	}, nil)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 
 	"hilnet/link"
 	"hilnet/mqtt"
@@ -62,6 +63,7 @@ type World struct {
 	closers  []func() error
 	acts     int // actions taken so far
 	started  bool
+	ended    atomic.Bool
 }
 
 // New checks the scenario and the options. A scenario that was made in Go is
@@ -117,6 +119,9 @@ func (w *World) Do(a scenarios.Action) error {
 		w.pending = append(w.pending, a)
 		return nil
 	}
+	if w.ended.Load() {
+		return ErrEnded
+	}
 	if !w.loop.RealTime() {
 		w.act(&a)
 		return nil
@@ -127,7 +132,7 @@ func (w *World) Do(a scenarios.Action) error {
 	return nil
 }
 
-// ErrEnded is returned by a second Run of one World.
+// ErrEnded is returned by a second Run of one World, and by Do after the first.
 var ErrEnded = errors.New("emu: a world runs once; make another with New")
 
 // Run runs the world to the scenario's end, or until ctx is done, and returns
@@ -144,7 +149,10 @@ func (w *World) Run(ctx context.Context) (result *Result, err error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 	}
-	defer func() { err = errors.Join(err, w.close()) }()
+	defer func() {
+		w.ended.Store(true)
+		err = errors.Join(err, w.close())
+	}()
 	if err := w.build(); err != nil {
 		return nil, err
 	}
@@ -156,12 +164,26 @@ func (w *World) Run(ctx context.Context) (result *Result, err error) {
 			runErr = fn()
 		}
 	}
+	if ctx.Err() != nil {
+		w.loop.Cancel(context.Cause(ctx)) // now, not when the goroutine above gets round to it
+	}
 	if runErr == nil {
 		runErr = w.loop.Run(sim.Time(w.sc.Duration))
 	}
-	result = w.finish(runErr)
+	// The loop looks for a cause to stop every so many events: a file may have
+	// failed behind its last look.
+	if runErr == nil && w.files.failed != nil {
+		runErr = w.files.failed
+	}
+	result = w.finish(runErr, ctx.Err() != nil && errors.Is(runErr, context.Cause(ctx)))
+	if failed := w.files.close(w.loop.Now()); failed != nil {
+		result.Verdict, result.Checks = Broken, nil
+		if !errors.Is(runErr, failed) {
+			runErr = errors.Join(runErr, failed)
+		}
+	}
 	result.Wall = sim.WallClock().Sub(began)
-	return result, errors.Join(runErr, w.files.close(w.loop.Now()))
+	return result, runErr
 }
 
 // close undoes build, newest first.

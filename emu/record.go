@@ -22,12 +22,17 @@ type files struct {
 	trace    *trace.Writer
 	traceOut *outputFile
 	names    []string
-	failed   error // the first error of any file
+	failed   error // the first error of any file, an *EnvironmentError
+	closed   bool
+	omit     uint64 // a frame that is not recorded, for sabotage
 }
 
 // newFiles creates the trace file and makes ready for captures.
 func (w *World) newFiles() (*files, error) {
 	f := &files{loop: w.loop}
+	if w.opt.sabotage == sabotageLostRecord {
+		f.omit = sabotagedFrame
+	}
 	if w.opt.Out == "" {
 		return f, nil
 	}
@@ -55,12 +60,14 @@ func (w *World) newFiles() (*files, error) {
 		return nil, err
 	}
 	w.onClose(func() error { return f.traceOut.Close() })
+	// For a run that ends before Run closes the files: what there is can be read.
+	w.onClose(func() error { return f.close(w.loop.Now()) })
 	f.names = append(f.names, f.traceOut.name)
 	f.trace, err = trace.NewWriter(f.traceOut, trace.Header{
 		Hilnet: Version, Go: runtime.Version(), Scenario: w.sc.Name, Seed: w.sc.Seed, Clock: string(w.sc.Clock),
 	})
 	if err != nil {
-		return nil, f.diskError(err)
+		return nil, diskError(err)
 	}
 	w.trace.Subscribe(func(e *trace.Event) {
 		f.trace.Write(e)
@@ -74,11 +81,11 @@ func (f *files) fail(err error) {
 	if err == nil || f.failed != nil {
 		return
 	}
-	f.failed = err
-	f.loop.Cancel(f.diskError(err))
+	f.failed = diskError(err)
+	f.loop.Cancel(f.failed)
 }
 
-func (f *files) diskError(err error) error {
+func diskError(err error) error {
 	return &EnvironmentError{Op: "write the recording", Err: err, Hint: "what was written before is whole and readable; free some space or choose another folder with --out"}
 }
 
@@ -105,16 +112,18 @@ func (w *World) point(name string, p scenarios.Point, reorder time.Duration) (*p
 	return point, nil
 }
 
-// close ends all files; the run ended at end.
+// close ends all files and returns the first error of any; the run ended at end.
+// Only the first call does something.
 func (f *files) close(end sim.Time) error {
-	if f.recorder == nil {
+	if f.recorder == nil || f.closed {
 		return nil
 	}
+	f.closed = true
 	err := errors.Join(f.recorder.Close(end), f.trace.Flush())
-	if err == nil || f.failed != nil {
-		return nil // told already
+	if f.failed == nil && err != nil {
+		f.failed = diskError(err)
 	}
-	return f.diskError(err)
+	return f.failed
 }
 
 // A senderTap records a direction where its frames come from, with their fate.
@@ -122,6 +131,9 @@ type senderTap fateTap
 
 // Entered records the frame; what becomes of it is not known yet.
 func (t *senderTap) Entered(_ *link.Direction, f *link.Frame) {
+	if f.ID == t.files.omit {
+		return
+	}
 	t.files.fail(t.point.Capture(f.Entered, f.ID, pcaps.Outbound, f.Data, pcaps.FatePending))
 }
 

@@ -1,8 +1,6 @@
 package emu
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -48,8 +46,9 @@ func (r *Result) Command() string {
 	return fmt.Sprintf("emu run %s --seed %d", r.Source, r.Seed)
 }
 
-// finish ends the trace with counters and judges the run.
-func (w *World) finish(runErr error) *Result {
+// finish ends the trace with counters and judges the run, unless runErr ended it
+// early; interrupted says that this was the caller's wish.
+func (w *World) finish(runErr error, interrupted bool) *Result {
 	r := &Result{
 		Scenario: w.sc.Name, Source: w.opt.Source, Seed: w.sc.Seed, Clock: w.sc.Clock,
 		ModelBroker: w.sc.Broker.Kind == scenarios.BrokerModel,
@@ -59,7 +58,7 @@ func (w *World) finish(runErr error) *Result {
 	why := "end of the scenario"
 	switch {
 	case runErr == nil:
-	case errors.Is(runErr, context.Canceled), errors.Is(runErr, context.DeadlineExceeded):
+	case interrupted:
 		r.Verdict, why = Interrupted, "interrupted"
 	default:
 		r.Verdict, why = Broken, runErr.Error()
