@@ -23,7 +23,7 @@ func (ip *IP) Holdings() []Holding {
 	for p := ip.inbox; p != nil; p = p.QueueNext {
 		inbox += p.Packets()
 	}
-	add("ip input", inbox)
+	add(inboxHolder, inbox)
 	waiting := 0
 	for _, e := range ip.arp {
 		for p := e.queue; p != nil; p = p.QueueNext {
@@ -71,7 +71,7 @@ func (ip *IP) Holdings() []Holding {
 // left in its inbox, queues are in order and without overlap, and its sums are
 // those of its queues.
 func (ip *IP) Check() error {
-	if ip.depth != 0 || ip.inbox != nil {
+	if ip.depth != 0 || (ip.inbox != nil && !ip.arrival.Armed()) {
 		return fmt.Errorf("embedded: %d calls inside, inbox empty: %v", ip.depth, ip.inbox == nil)
 	}
 	for _, s := range ip.sockets {

@@ -207,12 +207,8 @@ func (h *host) run(rand *rand.Rand, open func() nic.Status, sizes int, slow rtos
 	})
 }
 
-// exchange runs both byte streams over a link of the seed's making and checks
-// all that must hold.
-func exchange(t *testing.T, seed uint64) {
-	r := rand.New(rand.NewPCG(seed, 1))
-	loop := sim.NewLoop(sim.Config{Seed: seed})
-	defer loop.Close()
+// newExchange makes the link and the two hosts of a seed, with what they send.
+func newExchange(t *testing.T, loop *sim.Loop, seed uint64, r *rand.Rand) *badLink {
 	b := &badLink{
 		t: t, loop: loop, rand: r, loss: r.Float64() * 0.12, dup: r.Float64() * 0.1,
 		delay: time.Duration(r.Int64N(int64(80 * time.Millisecond))), jitter: time.Duration(r.Int64N(int64(40 * time.Millisecond))),
@@ -236,23 +232,40 @@ func exchange(t *testing.T, seed uint64) {
 			h.sent[i] = byte(r.Uint32())
 		}
 	}
+	return b
+}
+
+// accept and connect open the two ends, and make the socket ready for another
+// try if the handshake failed.
+func accept(s *TCPSocket) nic.Status {
+	status := s.Accept(rtos.WaitForever)
+	if status != nic.Success {
+		s.Unaccept()
+		s.Relisten(7)
+	}
+	return status
+}
+
+func connect(s *TCPSocket, to netip.Addr) nic.Status {
+	status := s.Connect(netip.AddrPortFrom(to, 7), rtos.WaitForever)
+	if status != nic.Success {
+		s.Unbind()
+	}
+	return status
+}
+
+// exchange runs both byte streams over a link of the seed's making and checks
+// all that must hold.
+func exchange(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 1))
+	loop := sim.NewLoop(sim.Config{Seed: seed})
+	defer loop.Close()
+	b := newExchange(t, loop, seed, r)
+	a, z := b.hosts[0], b.hosts[1]
 	sizes, slow := 1+r.IntN(3000), rtos.Ticks(r.IntN(20))
 	z.socket.Listen(7, 2, nil)
-	z.run(r, func() nic.Status {
-		status := z.socket.Accept(rtos.WaitForever)
-		if status != nic.Success { // the handshake failed: the socket waits for the next one
-			z.socket.Unaccept()
-			z.socket.Relisten(7)
-		}
-		return status
-	}, sizes, slow)
-	a.run(r, func() nic.Status {
-		status := a.socket.Connect(netip.AddrPortFrom(z.ip.Addr(), 7), rtos.WaitForever)
-		if status != nic.Success {
-			a.socket.Unbind()
-		}
-		return status
-	}, sizes, 0)
+	z.run(r, func() nic.Status { return accept(z.socket) }, sizes, slow)
+	a.run(r, func() nic.Status { return connect(a.socket, z.ip.Addr()) }, sizes, 0)
 	done := func() bool {
 		return len(a.got) == len(z.sent) && len(z.got) == len(a.sent) && len(a.socket.tx) == 0 && len(z.socket.tx) == 0
 	}

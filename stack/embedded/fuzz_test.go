@@ -1,8 +1,6 @@
 package embedded
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"hilnet/nic"
@@ -80,56 +78,52 @@ func FuzzInput(f *testing.F) {
 		session = append(session, withLength(frame, true)...)
 	}
 	f.Add(session)
-	golden, _ := filepath.Glob("testdata/*.frame")
-	for _, name := range golden {
-		if b, err := os.ReadFile(name); err == nil {
-			f.Add(withLength(b, false))
-		}
+	f.Fuzz(fuzzInput)
+}
+
+func fuzzInput(t *testing.T, data []byte) {
+	if len(data) > 16384 {
+		return
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) > 16384 {
-			return
+	d := newDevice(t, deviceConfig{payload: 256, packets: 24})
+	d.t = quiet{t}
+	s := d.socket()
+	s.Connect(broker, rtos.NoWait)
+	d.host(synAck, 0, 1, 64240, "")
+	d.send(s, 10)
+	listening := d.socket()
+	listening.Listen(1883, 1, nil)
+	listening.Accept(rtos.NoWait)
+	u := d.ip.NewUDPSocket(UDPConfig{Queue: 2})
+	u.Bind(2000)
+	i := 0
+	fuzzFrames(data, func(frame []byte) {
+		d.deliver(frame)
+		if err := d.ip.Check(); err != nil {
+			t.Fatalf("after frame %d, %s: %v", i, wire.Summary(frame), err)
 		}
-		d := newDevice(t, deviceConfig{payload: 256, packets: 24})
-		d.t = quiet{t}
-		s := d.socket()
-		s.Connect(broker, rtos.NoWait)
-		d.host(synAck, 0, 1, 64240, "")
-		d.send(s, 10)
-		listening := d.socket()
-		listening.Listen(1883, 1, nil)
-		listening.Accept(rtos.NoWait)
-		u := d.ip.NewUDPSocket(UDPConfig{Queue: 2})
-		u.Bind(2000)
-		i := 0
-		fuzzFrames(data, func(frame []byte) {
-			d.deliver(frame)
-			if err := d.ip.Check(); err != nil {
-				t.Fatalf("after frame %d, %s: %v", i, wire.Summary(frame), err)
-			}
-			if i++; i%5 == 0 {
-				d.read(s)
-			}
-			if i%7 == 0 && s.State() == Established && d.pool.Free() > 2 {
-				p, _ := d.pool.Allocate(nic.IPv4TCP, rtos.NoWait)
-				p.Append([]byte("more"), d.pool, rtos.NoWait)
-				if s.Send(p, rtos.NoWait) != nic.Success {
-					p.Release()
-				}
-			}
-			_ = d.loop.Run(d.loop.Now() + 50e6)
-		})
-		s.Disconnect(rtos.NoWait)
-		s.Unbind()
-		listening.Disconnect(rtos.NoWait)
-		listening.Unaccept()
-		d.ip.Unlisten(1883)
-		u.Unbind()
-		d.run(float64(d.loop.Now())/1e6 + 500_000) // ARP and reassembly end
-		if d.pool.Free() != d.pool.Total() {
-			t.Fatalf("%d of %d packets free; %v", d.pool.Free(), d.pool.Total(), d.pool.Holdings())
+		if i++; i%5 == 0 {
+			d.read(s)
 		}
+		if i%7 == 0 && s.State() == Established && d.pool.Free() > 2 {
+			p, _ := d.pool.Allocate(nic.IPv4TCP, rtos.NoWait)
+			p.Append([]byte("more"), d.pool, rtos.NoWait)
+			if s.Send(p, rtos.NoWait) != nic.Success {
+				p.Release()
+			}
+		}
+		_ = d.loop.Run(d.loop.Now() + 50e6)
 	})
+	s.Disconnect(rtos.NoWait)
+	s.Unbind()
+	listening.Disconnect(rtos.NoWait)
+	listening.Unaccept()
+	d.ip.Unlisten(1883)
+	u.Unbind()
+	d.run(float64(d.loop.Now())/1e6 + 500_000) // ARP and reassembly end
+	if d.pool.Free() != d.pool.Total() {
+		t.Fatalf("%d of %d packets free; %v", d.pool.Free(), d.pool.Total(), d.pool.Holdings())
+	}
 }
 
 // quiet is a test that does not mind what the device sends: FuzzInput gives the

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"hilnet/nic"
 	"hilnet/sim"
@@ -28,6 +29,10 @@ type Config struct {
 	// Rand is what NX_RAND draws from. nil: the C library's rand, unseeded, so
 	// that first sequence numbers and ports are the same after each boot.
 	Rand *sim.Rand
+	// Latency is the time from the first of some frames' arrival until the IP
+	// thread runs: those that arrive meanwhile are handled together, before any
+	// thread sees what they bring. 0: each is handled as it arrives.
+	Latency time.Duration
 	// ISN and Ports are used in their order, before the profile's rules, for
 	// the first sequence number and client port of connections: with them a run
 	// can be laid beside a recording.
@@ -73,6 +78,7 @@ type IP struct {
 	depth     int // calls inside the engine
 	inbox     *nic.Packet
 	inboxTail *nic.Packet
+	arrival   *sim.Timer // ends the latency
 
 	rand    random
 	isnUsed int
@@ -91,6 +97,9 @@ type IP struct {
 	count Counters
 }
 
+// maxLatency bounds Config.Latency: beyond it the timers would be disturbed.
+const maxLatency = 10 * time.Millisecond
+
 // New returns an IP instance that takes the frames of cfg.NIC. The phases of
 // its timers count from the kernel's present tick.
 func New(loop *sim.Loop, kernel *rtos.Kernel, tr *trace.Log, cfg Config) (*IP, error) {
@@ -108,6 +117,8 @@ func New(loop *sim.Loop, kernel *rtos.Kernel, tr *trace.Log, cfg Config) (*IP, e
 		return nil, errors.New("embedded: no NIC or no pool")
 	case !cfg.Addr.IsValid() || !cfg.Addr.Addr().Is4() || cfg.Addr.Addr().IsUnspecified():
 		return nil, fmt.Errorf("embedded: address %v, want an IPv4 address with its network", cfg.Addr)
+	case cfg.Latency < 0 || cfg.Latency > maxLatency:
+		return nil, fmt.Errorf("embedded: latency of %v, want 0 to %v", cfg.Latency, maxLatency)
 	case cfg.Gateway.IsValid() && !cfg.Addr.Masked().Contains(cfg.Gateway):
 		return nil, fmt.Errorf("embedded: gateway %v is not in %v", cfg.Gateway, cfg.Addr.Masked())
 	}
@@ -125,6 +136,7 @@ func New(loop *sim.Loop, kernel *rtos.Kernel, tr *trace.Log, cfg Config) (*IP, e
 	ip.rates = ip.profile.rates(ip.clock.perSecond)
 	ip.fast = newPeriodic(&ip.clock, ip.rates.fast, ip.fastTick)
 	ip.slow = newPeriodic(&ip.clock, ip.rates.slow, ip.slowTick)
+	ip.arrival = loop.NewTimer(func() { ip.protect(func() {}) })
 	ip.pings = waitList{ip: ip, what: "ICMP echo reply", onTimeout: func() nic.Status { return NoResponse }}
 	cfg.NIC.SetUpper(ip.receive)
 	return ip, nil
@@ -164,21 +176,27 @@ func (ip *IP) protect(fn func()) {
 
 func (ip *IP) leave() {
 	if ip.depth == 1 {
-		for ip.inbox != nil {
+		for ip.inbox != nil && !ip.arrival.Armed() {
 			p := ip.inbox
 			ip.inbox = p.QueueNext
 			p.QueueNext = nil
 			ip.input(p)
 		}
-		ip.inboxTail = nil
 		ip.armTimers()
 	}
 	ip.depth--
 }
 
+// inboxHolder holds frames that the engine has not looked at.
+const inboxHolder = "ip input"
+
 // receive gets an Ethernet frame from the NIC, in interrupt context.
 func (ip *IP) receive(p *nic.Packet) {
-	if ip.depth > 0 {
+	if ip.cfg.Latency > 0 && ip.inbox == nil {
+		ip.arrival.ResetAfter(ip.cfg.Latency)
+	}
+	if ip.depth > 0 || ip.cfg.Latency > 0 {
+		p.SetHolder(inboxHolder)
 		if ip.inbox == nil {
 			ip.inbox = p
 		} else {

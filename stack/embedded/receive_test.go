@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hilnet/nic"
 	"hilnet/sim/rtos"
@@ -306,4 +307,31 @@ func TestAuxiliaryPoolSendsControlWhenTheOtherIsEmpty(t *testing.T) {
 	if len(d.drops) != 1 || d.drops[0] != DropBadAck {
 		t.Errorf("drops %v", d.drops)
 	}
+}
+
+func TestFramesOfABurstAreHandledTogetherAfterTheLatency(t *testing.T) {
+	d := newDevice(t, deviceConfig{latency: 50 * time.Microsecond})
+	s := d.socket()
+	d.thread(func(*rtos.Thread) {
+		d.threadConnect(s, 500)
+		for range 3 {
+			p, _ := s.Receive(rtos.WaitForever)
+			_, rx := s.Queued()
+			d.say("read %q, %d more", p.Bytes(), rx)
+			p.Release()
+		}
+	})
+	d.at(1, func() { d.host(synAck, 0, 1, 64240, "") })
+	for i, at := range []float64{2, 2.02, 2.06} { // the third comes after the first two were handled
+		d.at(at, func() { d.host(pushAck, uint32(1+i), 1, 64240, "abc"[i:i+1]) })
+	}
+	d.at(2.03, func() {
+		if held := d.ip.Holdings(); !slices.Equal(held, []Holding{{inboxHolder, 2}}) {
+			t.Errorf("holdings %v", held)
+		}
+	})
+	d.run(5)
+	d.want("0 S 0 0 len=0 win=8192 id=1", "1.05 A 1 1 len=0 win=8192 id=2",
+		`2.05 read "a", 1 more`, `2.05 read "b", 0 more`, `2.11 read "c", 0 more`)
+	d.wantFree(32)
 }

@@ -62,6 +62,7 @@ type deviceConfig struct {
 	noIDs            bool
 	gateway          netip.Addr
 	auxiliary        int // packets of a second pool
+	latency          time.Duration
 }
 
 func newDevice(t testing.TB, cfg deviceConfig) *device {
@@ -101,8 +102,8 @@ func newDevice(t testing.TB, cfg deviceConfig) *device {
 		}
 	}
 	d.ip, err = New(loop, d.kernel, d.trace, Config{
-		AuxiliaryPool: auxiliary,
-		Node:          "dev", Addr: netip.PrefixFrom(deviceAddr, 24), Gateway: cfg.gateway, Profile: cfg.profile,
+		AuxiliaryPool: auxiliary, Latency: cfg.latency,
+		Node: "dev", Addr: netip.PrefixFrom(deviceAddr, 24), Gateway: cfg.gateway, Profile: cfg.profile,
 		Quirks: cfg.quirks, Pool: d.pool, NIC: d.nic, ISN: cfg.isn, Ports: cfg.ports, Rand: cfg.rand,
 	})
 	if err != nil {
