@@ -3,7 +3,9 @@ package stack
 import (
 	"runtime"
 	"sync"
+	"time"
 
+	"gvisor.dev/gvisor/pkg/log"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
@@ -31,10 +33,23 @@ var procs sync.Mutex
 func newGVisorStack(opts gstack.Options) *gstack.Stack {
 	procs.Lock()
 	defer procs.Unlock()
+	silence()
 	before := runtime.GOMAXPROCS(1)
 	defer runtime.GOMAXPROCS(before)
 	return gstack.New(opts)
 }
+
+// silence keeps gVisor's log, which belongs to the process, from standard error:
+// what it says about packets is in the trace as drop events, and more than that
+// nobody asked for. The logger is changed rather than replaced, for gVisor's
+// packages keep pointers to the first one.
+var silence = sync.OnceFunc(func() { log.Log().Emitter = quiet{} })
+
+// quiet is a log that nobody reads.
+type quiet struct{}
+
+// Emit implements log.Emitter.
+func (quiet) Emit(int, log.Level, time.Time, string, ...any) {}
 
 // barrierOff lets the sabotage test show that the barrier is needed.
 var barrierOff bool

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 )
@@ -54,47 +53,108 @@ func (e *endpoint) seen() {
 
 func (e *endpoint) state() tcp.EndpointState { return tcp.EndpointState(e.ep.State()) }
 
-// newEndpoint makes an endpoint that is not watched yet.
-func (h *Host) newEndpoint() (endpoint, error) {
+// newEndpoint makes an endpoint for the family of an address. It is not watched
+// yet.
+func (h *Host) newEndpoint(family netip.Addr) (endpoint, error) {
 	e := endpoint{host: h, queue: new(waiter.Queue)}
 	if h.closed {
 		return e, ErrClosed
 	}
-	ep, err := h.gvisor.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, e.queue)
+	ep, err := h.gvisor.NewEndpoint(tcp.ProtocolNumber, networkProtocol(family), e.queue)
 	if err != nil {
 		return e, wrap("new endpoint", err)
 	}
 	e.ep = ep
+	if !family.Is4() {
+		ep.SocketOptions().SetV6Only(true)
+	}
 	return e, nil
 }
 
-// A Listener takes connections to a port of a Host.
+// plainAddrPort takes what this package does not need off an address: a zone,
+// for there is one link only, and the IPv6 form of an IPv4 address.
+func plainAddrPort(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}
+
+// source returns the host's own address for packets to dst; the zero Addr if it
+// has none.
+func (h *Host) source(dst netip.Addr) netip.Addr {
+	switch {
+	case dst.Is4():
+		return h.Addr()
+	case dst.Is6() && h.inet6 != nil:
+		return h.inet6.source(dst)
+	}
+	return netip.Addr{}
+}
+
+// hasRoute reports whether packets to dst have a next hop.
+func (h *Host) hasRoute(dst netip.Addr) bool {
+	if dst.Is4() {
+		return h.cfg.Addr.Contains(dst) || h.cfg.Gateway.IsValid()
+	}
+	return h.inet6.nextHop(dst).IsValid()
+}
+
+// A Listener takes connections to a port of a Host, by IPv4 and by IPv6.
 type Listener struct {
+	families []*familyListener
+}
+
+// familyListener is a Listener's endpoint for one version of IP.
+type familyListener struct {
 	endpoint
 	accept func(*Conn)
 }
 
 // Listen takes connections to port and hands each to accept, on the loop.
+// It listens on the IPv4 address and on every IPv6 address, future ones too.
 // backlog bounds those that wait to be accepted, half-open ones included; 0
 // means DefaultBacklog.
 func (h *Host) Listen(port uint16, backlog int, accept func(*Conn)) (*Listener, error) {
-	op := fmt.Sprintf("listen %v", netip.AddrPortFrom(h.Addr(), port))
+	op := fmt.Sprintf("listen on port %d", port)
 	if port == 0 || accept == nil || backlog < 0 {
 		return nil, &Error{Op: op, Err: fmt.Errorf("port %d, backlog %d", port, backlog)}
 	}
 	if backlog == 0 {
 		backlog = DefaultBacklog
 	}
-	e, err := h.newEndpoint()
+	var families []netip.Addr
+	if h.cfg.hasIPv4() {
+		families = append(families, h.Addr())
+	}
+	if h.inet6 != nil {
+		families = append(families, netip.IPv6Unspecified())
+	}
+	l := new(Listener)
+	for _, addr := range families {
+		f, err := h.listen(op, addr, port, backlog, accept)
+		if err != nil {
+			l.Close()
+			return nil, err
+		}
+		l.families = append(l.families, f)
+	}
+	return l, nil
+}
+
+// listen listens on an address, or on all of IPv6.
+func (h *Host) listen(op string, addr netip.Addr, port uint16, backlog int, accept func(*Conn)) (*familyListener, error) {
+	e, err := h.newEndpoint(addr)
 	if err != nil {
 		return nil, &Error{Op: op, Err: err}
 	}
-	l := &Listener{endpoint: e, accept: accept}
+	l := &familyListener{endpoint: e, accept: accept}
 	// As every server does, so that a restart does not wait for TIME_WAIT.
 	l.ep.SocketOptions().SetReuseAddress(true)
+	bind := tcpip.FullAddress{Port: port}
+	if !addr.IsUnspecified() {
+		bind.Addr = toGVisor(addr)
+	}
 	var failed tcpip.Error
 	h.enter(func() {
-		if failed = l.ep.Bind(tcpip.FullAddress{Addr: toGVisor(h.Addr()), Port: port}); failed == nil {
+		if failed = l.ep.Bind(bind); failed == nil {
 			failed = l.ep.Listen(max(backlog, minBacklog))
 		}
 	})
@@ -110,6 +170,12 @@ func (h *Host) Listen(port uint16, backlog int, accept func(*Conn)) (*Listener, 
 // Close stops listening. Connections that were accepted stay; those that were
 // not are reset.
 func (l *Listener) Close() {
+	for _, f := range l.families {
+		f.close()
+	}
+}
+
+func (l *familyListener) close() {
 	if l.ep == nil || l.host.closed {
 		return
 	}
@@ -124,7 +190,7 @@ func (l *Listener) Close() {
 }
 
 // destroy implements closer.
-func (l *Listener) destroy() {
+func (l *familyListener) destroy() {
 	if l.ep != nil {
 		l.queue.EventUnregister(&l.entry)
 		l.ep.Abort()
@@ -132,7 +198,7 @@ func (l *Listener) destroy() {
 }
 
 // ready implements notifiable.
-func (l *Listener) ready() {
+func (l *familyListener) ready() {
 	l.seen()
 	for l.ep != nil && !l.host.closed {
 		var peer tcpip.FullAddress
@@ -168,20 +234,37 @@ type Conn struct {
 	onWritable  func()
 }
 
-// Dial begins a connection. OnConnected or OnClosed tells how that ends.
+// Dial begins a connection. OnConnected or OnClosed tells how that ends. The
+// error wraps ErrUnreachable if the host has no route to the address or no
+// address of its own to use with it, such as before its first router
+// advertisement.
 func (h *Host) Dial(to netip.AddrPort) (*Conn, error) {
 	op := fmt.Sprintf("dial %v", to)
-	if !to.Addr().Is4() || to.Port() == 0 {
-		return nil, &Error{Op: op, Err: fmt.Errorf("%v is no IPv4 address with port", to)}
+	to = plainAddrPort(to)
+	switch {
+	case h.closed:
+		return nil, &Error{Op: op, Err: ErrClosed}
+	case !to.Addr().IsValid() || to.Port() == 0:
+		return nil, &Error{Op: op, Err: fmt.Errorf("%v is no IP address with port", to)}
+	case !h.source(to.Addr()).IsValid() || !h.hasRoute(to.Addr()):
+		return nil, &Error{Op: op, Err: ErrUnreachable}
 	}
-	e, err := h.newEndpoint()
+	e, err := h.newEndpoint(to.Addr())
 	if err != nil {
 		return nil, &Error{Op: op, Err: err}
 	}
 	c := &Conn{endpoint: e, remote: to}
 	c.start()
 	var failed tcpip.Error
-	h.enter(func() { failed = c.ep.Connect(tcpip.FullAddress{Addr: toGVisor(to.Addr()), Port: to.Port()}) })
+	h.enter(func() {
+		if to.Addr().Is6() {
+			// Which of several addresses is used is not left to gVisor.
+			if failed = c.ep.Bind(endpointAddress(h.source(to.Addr()), 0)); failed != nil {
+				return
+			}
+		}
+		failed = c.ep.Connect(endpointAddress(to.Addr(), to.Port()))
+	})
 	if _, started := failed.(*tcpip.ErrConnectStarted); failed != nil && !started {
 		c.end(h.closeEndpoint)
 		return nil, wrap(op, failed)

@@ -68,39 +68,69 @@ func (h *Host) sendFromGVisor(p *gstack.PacketBuffer) {
 		n += copy(f.Data[n:], v.AsSlice()[offset:])
 		offset = 0
 	}
-	ip, payload, err := wire.ParseIPv4(f.Data[wire.EthernetHeaderLen:])
-	if err != nil {
-		panic("stack: gVisor wrote a packet that is no IPv4: " + err.Error())
+	var l wire.Layers
+	if err := parseIP(&l, f); err != nil {
+		panic("stack: gVisor wrote " + wire.Summary(f.Data) + ": " + err.Error())
 	}
-	if ip.Protocol() != wire.ProtocolTCP || ip.MoreFragments() || ip.FragmentOffset() != 0 {
+	if l.TCP == nil || l.IPv4 != nil && l.IPv4.MoreFragments() {
 		h.sendIP(f, true)
 		return
 	}
-	t, payload, err := wire.ParseTCP(payload)
-	if err != nil {
-		panic("stack: gVisor wrote a segment that is none: " + err.Error())
-	}
-	s := h.sockets[flow{netip.AddrPortFrom(ip.Dst(), t.DstPort()), t.SrcPort()}]
-	charged := s == nil || len(payload) == 0
+	s := h.sockets[flow{netip.AddrPortFrom(l.Dst(), l.TCP.DstPort()), netip.AddrPortFrom(l.Src(), l.TCP.SrcPort())}]
+	charged := s == nil || len(l.Payload) == 0
 	charge, ok := h.charge(charged, f)
 	if !ok {
 		return
 	}
-	h.sendTCP(f, ip, t, payload, s, charge)
+	h.sendTCP(f, &l, s, charge)
+}
+
+// parseIP reads a frame whose Ethernet header lacks its addresses as yet.
+func parseIP(l *wire.Layers, f *link.Frame) error {
+	wire.PutEthernet(f.Data, wire.MAC{}, wire.MAC{}, etherType(f))
+	return l.Parse(f.Data)
+}
+
+// etherType is the type of the IP packet in a frame.
+func etherType(f *link.Frame) uint16 {
+	if f.Data[wire.EthernetHeaderLen]>>4 == 4 {
+		return wire.EtherTypeIPv4
+	}
+	return wire.EtherTypeIPv6
+}
+
+// ipHeaderLen is the length of an IP header that this package writes.
+func ipHeaderLen(a netip.Addr) int {
+	if a.Is4() {
+		return wire.IPv4HeaderLen
+	}
+	return wire.IPv6HeaderLen
+}
+
+// putIP writes an IP header of the addresses' family in front of a payload.
+func (h *Host) putIP(b []byte, src, dst netip.Addr, protocol uint8, dontFragment bool, payloadLen int) {
+	if src.Is4() {
+		wire.PutIPv4(b, wire.IPv4Fields{
+			DontFragment: dontFragment, TTL: h.profile.TTL, Protocol: protocol, Src: src, Dst: dst,
+		}, payloadLen)
+		return
+	}
+	wire.PutIPv6(b, protocol, h.inet6.hopLimit, src, dst, payloadLen)
 }
 
 // sendTCP makes a segment what the profile wants it to be and sends it. charge
 // is the packet that pays for it, if one does.
-func (h *Host) sendTCP(f *link.Frame, ip wire.IPv4, t wire.TCP, payload []byte, s *PacketSocket, charge *nic.Packet) {
-	if h.profile.PlainSYN && t.Has(wire.TCPSyn) {
-		l := wire.Layers{Ethernet: wire.Ethernet(f.Data[:wire.EthernetHeaderLen]), IPv4: ip, TCP: t, Payload: payload}
+func (h *Host) sendTCP(f *link.Frame, l *wire.Layers, s *PacketSocket, charge *nic.Packet) {
+	if h.profile.PlainSYN && l.TCP.Has(wire.TCPSyn) {
 		padding := []byte{1, 1, 1, 0}
-		plain := link.CopyFrame(plainSYN(&l, padding))
+		plain := link.CopyFrame(plainSYN(l, padding))
 		f.Release()
 		f = plain
-		ip, payload, _ = wire.ParseIPv4(f.Data[wire.EthernetHeaderLen:])
-		t, payload, _ = wire.ParseTCP(payload)
+		if err := l.Parse(f.Data); err != nil {
+			panic("stack: a rewritten SYN: " + err.Error())
+		}
 	}
+	t, payload := l.TCP, l.Payload
 	if w := h.profile.MaxWindow; w > 0 && !t.Has(wire.TCPRst) {
 		if s != nil {
 			w = s.window(t.Ack())
@@ -111,12 +141,32 @@ func (h *Host) sendTCP(f *link.Frame, ip wire.IPv4, t wire.TCP, payload []byte, 
 	}
 	if h.profile.PushAlways && len(payload) > 0 && !t.Has(wire.TCPPsh) {
 		t[13] |= byte(wire.TCPPsh)
-		t.UpdateChecksum(ip.Src(), ip.Dst(), payload)
+		t.UpdateChecksum(l.Src(), l.Dst(), payload)
+	}
+	if s != nil && h.profile.BareRST && t.Has(wire.TCPRst) && s.rx.synced {
+		wire.PutTCP(t, wire.TCPFields{
+			SrcPort: t.SrcPort(), DstPort: t.DstPort(), Seq: s.tx.sent, Flags: wire.TCPRst, Window: uint16(s.window(s.rx.next)),
+		}, l.Src(), l.Dst(), 0)
 	}
 	if s != nil {
 		s.departed(t, payload)
 	}
-	h.route(f, ip.Dst(), charge)
+	h.number(l, s)
+	h.route(f, l.Dst(), charge)
+}
+
+// number gives an IPv4 packet its identification where the profile counts them.
+// s is the socket of a segment, if it has one.
+func (h *Host) number(l *wire.Layers, s *PacketSocket) {
+	if !h.profile.CountIPID || l.IPv4 == nil {
+		return
+	}
+	if s != nil && len(l.Payload) > 0 {
+		l.IPv4.SetID(s.tx.identify(l.TCP.Seq(), len(l.Payload), &h.ipID))
+		return
+	}
+	h.ipID++
+	l.IPv4.SetID(h.ipID)
 }
 
 // plainSYN returns the frame of a SYN whose only option is the maximum segment
@@ -127,17 +177,34 @@ func plainSYN(l *wire.Layers, padding []byte) []byte {
 	if options.MSS != 0 {
 		o = append(wire.AppendMSS(nil, options.MSS), padding...)
 	}
-	header := len(l.Ethernet) + len(l.IPv4)
+	header := len(l.Ethernet) + len(l.IPv4) + len(l.IPv6)
 	b := make([]byte, header+wire.TCPHeaderLen+len(o)+len(l.Payload))
 	copy(b, l.Ethernet)
-	copy(b[len(l.Ethernet):], l.IPv4)
-	wire.IPv4(b[len(l.Ethernet):header]).SetTotalLen(len(b) - len(l.Ethernet))
+	ip := b[len(l.Ethernet):header]
+	if l.IPv4 != nil {
+		copy(ip, l.IPv4)
+		wire.IPv4(ip).SetTotalLen(len(b) - len(l.Ethernet))
+	} else {
+		// Extension headers, which say nothing to TCP, are left out.
+		copy(ip, l.IPv6)
+		wire.IPv6(ip).SetPayloadLen(len(b) - header)
+		ip[6] = wire.ProtocolTCP
+	}
 	copy(b[header+wire.TCPHeaderLen+len(o):], l.Payload)
 	wire.PutTCP(b[header:], wire.TCPFields{
 		SrcPort: l.TCP.SrcPort(), DstPort: l.TCP.DstPort(), Seq: l.TCP.Seq(), Ack: l.TCP.Ack(),
 		Flags: l.TCP.Flags(), Window: l.TCP.Window(), Options: o,
-	}, l.IPv4.Src(), l.IPv4.Dst(), len(l.Payload))
+	}, l.Src(), l.Dst(), len(l.Payload))
 	return b
+}
+
+// tcpOffset is where the TCP header of an arrived frame begins.
+func tcpOffset(l *wire.Layers) int {
+	n := len(l.Ethernet)
+	if l.IPv4 != nil {
+		return n + len(l.IPv4)
+	}
+	return n + len(l.IPv6) + l.IPv6.PayloadLen() - len(l.TCP) - len(l.Payload)
 }
 
 // sendIP sends an IP packet that is no TCP segment.
@@ -146,7 +213,12 @@ func (h *Host) sendIP(f *link.Frame, charged bool) {
 	if !ok {
 		return
 	}
-	h.route(f, wire.IPv4(f.Data[wire.EthernetHeaderLen:]).Dst(), charge)
+	var l wire.Layers
+	if err := parseIP(&l, f); err != nil {
+		panic("stack: " + wire.Summary(f.Data) + ": " + err.Error())
+	}
+	h.number(&l, nil)
+	h.route(f, l.Dst(), charge)
 }
 
 // charge takes a packet from the pool for what the stack itself sends. Without
@@ -161,12 +233,9 @@ func (h *Host) charge(charged bool, f *link.Frame) (*nic.Packet, bool) {
 		p.SetHolder("stack")
 		return p, true
 	}
-	// The Ethernet header is not written yet.
 	text := status.String()
-	if ip, payload, err := wire.ParseIPv4(f.Data[wire.EthernetHeaderLen:]); err == nil && ip.Protocol() == wire.ProtocolTCP {
-		if t, _, err := wire.ParseTCP(payload); err == nil {
-			text = t.Flags().String() + ": " + text
-		}
+	if l := (wire.Layers{}); parseIP(&l, f) == nil && l.TCP != nil {
+		text = l.TCP.Flags().String() + ": " + text
 	}
 	h.drop("send", trace.DropControl, 0, len(f.Data), text)
 	f.Release()
@@ -176,11 +245,9 @@ func (h *Host) charge(charged bool, f *link.Frame) (*nic.Packet, bool) {
 // route finds the next hop of an IP packet to dst and sends it there. It
 // releases charge when the frame has left.
 func (h *Host) route(f *link.Frame, dst netip.Addr, charge *nic.Packet) {
-	if h.profile.CountIPID {
-		h.ipID++
-		wire.IPv4(f.Data[wire.EthernetHeaderLen : wire.EthernetHeaderLen+wire.IPv4HeaderLen]).SetID(h.ipID)
-	}
 	switch {
+	case dst.Is6():
+		h.inet6.route(f, dst, charge)
 	case h.isBroadcast(dst):
 		h.transmit(f, wire.BroadcastMAC, wire.EtherTypeIPv4, charge)
 	case h.cfg.Addr.Contains(dst):

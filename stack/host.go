@@ -10,6 +10,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
@@ -24,17 +25,19 @@ import (
 // DefaultMTU is Ethernet's.
 const DefaultMTU = 1500
 
-// The limits of Config.MTU: the smallest that IPv4 allows (RFC 791), the largest
-// that IPv4's total length allows.
+// The limits of Config.MTU: the smallest that IPv4 (RFC 791) and IPv6 (RFC 8200
+// section 5) allow, the largest that IPv4's total length allows.
 const (
-	minMTU = 68
-	maxMTU = 65535
+	minMTU  = 68
+	minMTU6 = 1280
+	maxMTU  = 65535
 )
 
 // nicID is the only interface of a gVisor stack here.
 const nicID tcpip.NICID = 1
 
-// Config configures a Host.
+// Config configures a Host. It speaks IPv4 if Addr is set, and IPv6 if Addr6,
+// SLAAC or Advertise is; at least one of the two.
 type Config struct {
 	Node    string       // name in the trace; random numbers depend on it
 	MAC     wire.MAC     // a unicast address
@@ -42,6 +45,22 @@ type Config struct {
 	Gateway netip.Addr   // for everything else; the zero Addr: no default route
 	MTU     int          // largest IP packet; 0: DefaultMTU
 	Profile Profile      // the zero value: Linux()
+
+	// A host with IPv6 has a link-local address too, fe80::/64 with the EUI-64
+	// identifier of its MAC, unless Addr6 is link-local itself.
+	Addr6    netip.Prefix // IPv6 address and the length of its network, such as fd00::2/64
+	Gateway6 netip.Addr   // for everything else; the zero Addr: what routers advertise, with SLAAC
+	// SLAAC asks for and follows router advertisements (RFC 4862): addresses have
+	// the EUI-64 identifier, as those of NetX Duo and of Linux with the kernel's
+	// default addr_gen_mode.
+	SLAAC bool
+	// DAD is how many neighbour solicitations look for a duplicate of an address
+	// before it is used (DupAddrDetectTransmits; Linux: 1, NetX Duo: 3). 0: none,
+	// and an address can be used at once, as an IPv4 address can.
+	DAD int
+	// Advertise is a network of 64 bits that the host tells others of by router
+	// advertisements. It does not become their default router.
+	Advertise netip.Prefix
 }
 
 // Counters count what passed the host's port and what was dropped there.
@@ -63,6 +82,7 @@ type Host struct {
 	dev     netdev
 	clock   *clock
 	arp     arpCache
+	inet6   *inet6 // nil without IPv6
 	pings   []*ping
 	pingSeq uint16
 	ipID    uint16
@@ -75,17 +95,19 @@ type Host struct {
 	nic     *nic.NIC
 	sockets map[flow]*PacketSocket // looked up, never ranged over
 	scratch []byte
+	frameID uint64 // of the frame that the NIC is being given, if known
 
 	readBuffer bytes.Buffer // of the Conn that is reading
 
-	endpoints []closer // in the order they were made
-	arriving  *gstack.PacketBuffer
-	arrival   *arrival // what arriving is to a PacketSocket
-	deliver   func()
-	flushing  bool
-	sortSent  bool // what gVisor writes next has no order of its own
-	waker     *sim.Timer
-	unmatched int // segments of the delivery under way that no socket took
+	endpoints    []closer // in the order they were made
+	arriving     *gstack.PacketBuffer
+	arrivingType tcpip.NetworkProtocolNumber
+	arrival      *arrival // what arriving is to a PacketSocket
+	deliver      func()
+	flushing     bool
+	sortSent     bool // what gVisor writes next has no order of its own
+	waker        *sim.Timer
+	unmatched    int // segments of the delivery under way that no socket took
 
 	mu       sync.Mutex // guards what gVisor's goroutine writes
 	sent     []*gstack.PacketBuffer
@@ -127,7 +149,7 @@ func New(loop *sim.Loop, tr *trace.Log, cfg Config, out link.Sink) (*Host, error
 	h.waker = loop.NewTimer(h.runNotified)
 	random := sim.NewRand(loop.Seed(), "stack/"+cfg.Node)
 	h.gvisor = newGVisorStack(gstack.Options{
-		NetworkProtocols:   []gstack.NetworkProtocolFactory{ipv4.NewProtocol},
+		NetworkProtocols:   cfg.networkProtocols(),
 		TransportProtocols: []gstack.TransportProtocolFactory{tcp.NewProtocol},
 		Clock:              h.clock,
 		RandSource:         randSource{random},
@@ -145,41 +167,84 @@ func New(loop *sim.Loop, tr *trace.Log, cfg Config, out link.Sink) (*Host, error
 // noIPTables is shared by all stacks, which never change it.
 var noIPTables = &gstack.IPTables{}
 
+// hasIPv4 and hasIPv6 report what the host speaks.
+func (cfg *Config) hasIPv4() bool { return cfg.Addr.IsValid() }
+func (cfg *Config) hasIPv6() bool {
+	return cfg.Addr6.IsValid() || cfg.SLAAC || cfg.Advertise.IsValid()
+}
+
+func (cfg *Config) networkProtocols() []gstack.NetworkProtocolFactory {
+	var list []gstack.NetworkProtocolFactory
+	if cfg.hasIPv4() {
+		list = append(list, ipv4.NewProtocol)
+	}
+	if cfg.hasIPv6() {
+		// Without options it neither solicits routers nor looks for duplicates,
+		// and MLD is off.
+		list = append(list, ipv6.NewProtocol)
+	}
+	return list
+}
+
 func (cfg *Config) validate() error {
 	switch {
 	case cfg.Node == "":
 		return errors.New("stack: a host needs a node name")
 	case cfg.MAC == wire.MAC{} || cfg.MAC.IsMulticast():
 		return fmt.Errorf("stack: host %q: %v is no unicast Ethernet address", cfg.Node, cfg.MAC)
-	case !cfg.Addr.IsValid() || !cfg.Addr.Addr().Is4() || cfg.Addr.Addr().IsUnspecified() || cfg.Addr.Addr().IsMulticast():
+	case !cfg.hasIPv4() && !cfg.hasIPv6():
+		return fmt.Errorf("stack: host %q has no address", cfg.Node)
+	case cfg.hasIPv4() && !cfg.Addr.Addr().Is4() || cfg.hasIPv4() && (cfg.Addr.Addr().IsUnspecified() || cfg.Addr.Addr().IsMulticast()):
 		return fmt.Errorf("stack: host %q: %v is no IPv4 address with prefix length", cfg.Node, cfg.Addr)
 	case cfg.Gateway.IsValid() && (!cfg.Gateway.Is4() || !cfg.Addr.Contains(cfg.Gateway) || cfg.Gateway == cfg.Addr.Addr()):
 		return fmt.Errorf("stack: host %q: gateway %v is no neighbour in %v", cfg.Node, cfg.Gateway, cfg.Addr.Masked())
 	case cfg.MTU < minMTU || cfg.MTU > maxMTU:
 		return fmt.Errorf("stack: host %q: MTU %d, want %d to %d", cfg.Node, cfg.MTU, minMTU, maxMTU)
 	}
+	if cfg.hasIPv6() {
+		if err := cfg.validate6(); err != nil {
+			return fmt.Errorf("stack: host %q: %w", cfg.Node, err)
+		}
+	}
 	return cfg.Profile.validate()
 }
 
 func (h *Host) configure() error {
-	if err := h.profile.apply(h.gvisor); err != nil {
+	if err := h.profile.apply(h.gvisor, &h.cfg); err != nil {
 		return err
 	}
 	h.gvisor.SetTransportProtocolHandler(tcp.ProtocolNumber, h.noSocket)
 	if err := h.gvisor.CreateNIC(nicID, &h.dev); err != nil {
 		return wrap("create interface", err)
 	}
-	addr := tcpip.AddressWithPrefix{Address: toGVisor(h.cfg.Addr.Addr()), PrefixLen: h.cfg.Addr.Bits()}
-	err := h.gvisor.AddProtocolAddress(nicID, tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: addr}, gstack.AddressProperties{})
-	if err != nil {
-		return wrap("set address", err)
+	var routes []tcpip.Route
+	if h.cfg.hasIPv4() {
+		if err := h.addAddress(h.cfg.Addr); err != nil {
+			return err
+		}
+		routes = append(routes, tcpip.Route{Destination: toGVisorPrefix(h.cfg.Addr).Subnet(), NIC: nicID})
 	}
-	routes := []tcpip.Route{{Destination: addr.Subnet(), NIC: nicID}}
 	if h.cfg.Gateway.IsValid() {
 		routes = append(routes, tcpip.Route{Destination: header.IPv4EmptySubnet, Gateway: toGVisor(h.cfg.Gateway), NIC: nicID})
 	}
+	if h.cfg.hasIPv6() {
+		// Which neighbour is next is for inet6 to say.
+		routes = append(routes, tcpip.Route{Destination: header.IPv6EmptySubnet, NIC: nicID})
+	}
 	h.gvisor.SetRouteTable(routes)
+	if h.cfg.hasIPv6() {
+		h.inet6 = newInet6(h)
+		h.inet6.start()
+	}
 	return nil
+}
+
+// addAddress makes gVisor take an address for its own.
+func (h *Host) addAddress(a netip.Prefix) error {
+	err := h.gvisor.AddProtocolAddress(nicID, tcpip.ProtocolAddress{
+		Protocol: networkProtocol(a.Addr()), AddressWithPrefix: toGVisorPrefix(a),
+	}, gstack.AddressProperties{})
+	return wrap("set address "+a.String(), err)
 }
 
 // Attach connects the host to a NIC with packet pools: arriving frames are
@@ -203,7 +268,23 @@ func (h *Host) Attach(kernel *rtos.Kernel, n *nic.NIC) error {
 	return nil
 }
 
-// Addr returns the host's address.
+// Port returns the sink for frames that arrive at the host's port: the host
+// itself, or its NIC. Drop events of a host with a NIC name the frame only if it
+// came in here, for packets do not know their frame.
+func (h *Host) Port() link.Sink {
+	if h.nic == nil {
+		return h
+	}
+	return link.SinkFunc(func(f *link.Frame) {
+		outer := h.frameID // a link without delay may bring an answer within
+		h.frameID = f.ID
+		h.nic.Put(f)
+		h.frameID = outer
+	})
+}
+
+// Addr returns the host's IPv4 address, the zero Addr if it has none. For IPv6
+// see Addr6 and Addrs6.
 func (h *Host) Addr() netip.Addr { return h.cfg.Addr.Addr() }
 
 // MAC returns the port's Ethernet address.
@@ -234,6 +315,9 @@ func (h *Host) Close() {
 	}
 	h.pings = nil
 	h.arp.close()
+	if h.inet6 != nil {
+		h.inet6.close()
+	}
 	h.gvisor.Destroy()
 	h.clock.stop()
 	for _, p := range h.sent {
@@ -306,11 +390,40 @@ func (s randSource) Int63() int64 { return int64(s.r.Uint64() >> 1) }
 // Seed implements rand.Source. The seed is the run's.
 func (randSource) Seed(int64) {}
 
-func toGVisor(a netip.Addr) tcpip.Address { return tcpip.AddrFrom4(a.As4()) }
+func toGVisor(a netip.Addr) tcpip.Address {
+	if a.Is4() {
+		return tcpip.AddrFrom4(a.As4())
+	}
+	return tcpip.AddrFrom16(a.As16())
+}
+
+func toGVisorPrefix(p netip.Prefix) tcpip.AddressWithPrefix {
+	return tcpip.AddressWithPrefix{Address: toGVisor(p.Addr()), PrefixLen: p.Bits()}
+}
+
+// endpointAddress names the interface as well, which gVisor wants to know of
+// link-local addresses.
+func endpointAddress(a netip.Addr, port uint16) tcpip.FullAddress {
+	full := tcpip.FullAddress{Addr: toGVisor(a), Port: port}
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		full.NIC = nicID
+	}
+	return full
+}
+
+func networkProtocol(a netip.Addr) tcpip.NetworkProtocolNumber {
+	if a.Is4() {
+		return ipv4.ProtocolNumber
+	}
+	return ipv6.ProtocolNumber
+}
 
 func fromGVisor(a tcpip.FullAddress) netip.AddrPort {
-	if a.Addr.Len() != 4 {
-		return netip.AddrPort{}
+	switch a.Addr.Len() {
+	case 4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr.As4()), a.Port)
+	case 16:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr.As16()), a.Port)
 	}
-	return netip.AddrPortFrom(netip.AddrFrom4(a.Addr.As4()), a.Port)
+	return netip.AddrPort{}
 }

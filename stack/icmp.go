@@ -28,15 +28,17 @@ type ping struct {
 // with the round-trip time, or with an error that wraps ErrTimeout.
 func (h *Host) Ping(to netip.Addr, size int, timeout time.Duration, done func(rtt time.Duration, err error)) error {
 	op := fmt.Sprintf("ping %v", to)
+	to = to.Unmap().WithZone("")
+	from := h.source(to)
 	switch {
 	case h.closed:
 		return &Error{Op: op, Err: ErrClosed}
-	case !to.Is4() || to == h.Addr() || h.isBroadcast(to) || to.IsMulticast():
-		return &Error{Op: op, Err: fmt.Errorf("%v is no other IPv4 host", to)}
-	case size < 0 || size > h.cfg.MTU-wire.IPv4HeaderLen-wire.ICMPHeaderLen:
-		return &Error{Op: op, Err: fmt.Errorf("%d bytes do not fit the MTU of %d", size, h.cfg.MTU)}
-	case !h.cfg.Addr.Contains(to) && !h.cfg.Gateway.IsValid():
+	case !to.IsValid() || to == from || h.isBroadcast(to) || to.IsMulticast():
+		return &Error{Op: op, Err: fmt.Errorf("%v is no other host", to)}
+	case !from.IsValid() || !h.hasRoute(to):
 		return &Error{Op: op, Err: ErrUnreachable}
+	case size < 0 || size > h.cfg.MTU-ipHeaderLen(to)-wire.ICMPHeaderLen:
+		return &Error{Op: op, Err: fmt.Errorf("%d bytes do not fit the MTU of %d", size, h.cfg.MTU)}
 	case len(h.pings) >= maxPings:
 		return &Error{Op: op, Err: fmt.Errorf("%d echo requests wait already", maxPings)}
 	}
@@ -48,12 +50,15 @@ func (h *Host) Ping(to netip.Addr, size int, timeout time.Duration, done func(rt
 	})
 	p.timer.ResetAfter(timeout)
 	h.pings = append(h.pings, p)
-	f := link.NewFrame(wire.EthernetHeaderLen + wire.IPv4HeaderLen + wire.ICMPHeaderLen + size)
-	payload := f.Data[len(f.Data)-size:]
+	payload := make([]byte, size)
 	for i := range payload {
 		payload[i] = byte(i)
 	}
-	h.interrupt(func() { h.sendEcho(f, to, wire.ICMPEchoRequest, p.id, p.seq, payload) })
+	typ := wire.ICMPEchoRequest
+	if to.Is6() {
+		typ = wire.ICMPv6EchoRequest
+	}
+	h.interrupt(func() { h.sendEcho(from, to, typ, p.id, p.seq, payload) })
 	return nil
 }
 
@@ -67,37 +72,57 @@ func (h *Host) endPing(p *ping) {
 	}
 }
 
-// sendEcho fills in and sends a frame of the right length for the payload.
-func (h *Host) sendEcho(f *link.Frame, to netip.Addr, typ uint8, id, seq uint16, payload []byte) {
+// sendEcho sends an echo message of the addresses' family.
+func (h *Host) sendEcho(from, to netip.Addr, typ uint8, id, seq uint16, payload []byte) {
+	header := ipHeaderLen(from)
+	f := link.NewFrame(wire.EthernetHeaderLen + header + wire.ICMPHeaderLen + len(payload))
 	ip := f.Data[wire.EthernetHeaderLen:]
-	n := wire.PutICMPv4Echo(ip[wire.IPv4HeaderLen:], typ, id, seq, payload)
-	wire.PutIPv4(ip, wire.IPv4Fields{TTL: h.profile.TTL, Protocol: wire.ProtocolICMP, Src: h.Addr(), Dst: to}, n)
+	protocol := wire.ProtocolICMP
+	if from.Is6() {
+		protocol = wire.ProtocolICMPv6
+		wire.PutICMPv6Echo(ip[header:], typ, id, seq, payload, from, to)
+	} else {
+		wire.PutICMPv4Echo(ip[header:], typ, id, seq, payload)
+	}
+	h.putIP(ip, from, to, protocol, false, wire.ICMPHeaderLen+len(payload))
 	h.sendIP(f, true)
+}
+
+// answerEcho answers an echo request.
+func (h *Host) answerEcho(l *wire.Layers, from netip.Addr, typ uint8, id, seq uint16, frame uint64) {
+	h.trace.Emit(trace.Event{
+		Kind: trace.KindPing, Node: h.cfg.Node, Frame: frame, Len: len(l.Payload), Text: "request from " + l.Src().String(),
+	})
+	h.sendEcho(from, l.Src(), typ, id, seq, l.Payload)
+}
+
+// endEcho ends the ping that an echo reply answers and reports whether there is
+// one.
+func (h *Host) endEcho(l *wire.Layers, id, seq uint16, frame uint64) bool {
+	for _, p := range h.pings {
+		if p.to == l.Src() && p.id == id && p.seq == seq {
+			h.endPing(p)
+			rtt := h.loop.Now().Sub(p.sent)
+			h.trace.Emit(trace.Event{
+				Kind: trace.KindPing, Node: h.cfg.Node, Frame: frame, Len: len(l.Payload), Count: int64(rtt),
+				Text: "reply from " + p.to.String(),
+			})
+			p.done(rtt, nil)
+			return true
+		}
+	}
+	return false
 }
 
 // arriveICMP answers echo requests and ends pings; errors are TCP's.
 func (h *Host) arriveICMP(l *wire.Layers, frame []byte, id uint64) {
 	switch l.ICMPv4.Type() {
 	case wire.ICMPEchoRequest:
-		h.trace.Emit(trace.Event{
-			Kind: trace.KindPing, Node: h.cfg.Node, Frame: id, Len: len(l.Payload), Text: "request from " + l.IPv4.Src().String(),
-		})
-		f := link.NewFrame(wire.EthernetHeaderLen + wire.IPv4HeaderLen + wire.ICMPHeaderLen + len(l.Payload))
-		h.sendEcho(f, l.IPv4.Src(), wire.ICMPEchoReply, l.ICMPv4.EchoID(), l.ICMPv4.EchoSeq(), l.Payload)
+		h.answerEcho(l, h.Addr(), wire.ICMPEchoReply, l.ICMPv4.EchoID(), l.ICMPv4.EchoSeq(), id)
 	case wire.ICMPEchoReply:
-		for _, p := range h.pings {
-			if p.to == l.IPv4.Src() && p.id == l.ICMPv4.EchoID() && p.seq == l.ICMPv4.EchoSeq() {
-				h.endPing(p)
-				rtt := h.loop.Now().Sub(p.sent)
-				h.trace.Emit(trace.Event{
-					Kind: trace.KindPing, Node: h.cfg.Node, Frame: id, Len: len(l.Payload), Count: int64(rtt),
-					Text: "reply from " + p.to.String(),
-				})
-				p.done(rtt, nil)
-				return
-			}
+		if !h.endEcho(l, l.ICMPv4.EchoID(), l.ICMPv4.EchoSeq(), id) {
+			h.drop("icmp", trace.DropNoPort, id, len(frame), "echo reply that nobody waits for")
 		}
-		h.drop("icmp", trace.DropNoPort, id, len(frame), "echo reply that nobody waits for")
 	case wire.ICMPUnreachable:
 		h.deliverIP(frame, id, true)
 	default:

@@ -5,6 +5,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"hilnet/link"
@@ -21,12 +22,11 @@ func (h *Host) Put(f *link.Frame) {
 
 // putPacket takes a frame that arrived as packets of a pool.
 func (h *Host) putPacket(p *nic.Packet) {
-	// A frame's number is not the device's to know, so drops here have none.
 	// A link without delay may bring the next frame before this one is done:
 	// then there is no scratch buffer to share.
 	frame := p.AppendTo(h.scratch[:0])
 	h.scratch = nil
-	if !h.arrive(frame, 0, p) {
+	if !h.arrive(frame, h.frameID, p) {
 		releasePacket(p)
 	}
 	h.scratch = frame
@@ -49,18 +49,31 @@ func (h *Host) arrive(frame []byte, id uint64, packet *nic.Packet) (kept bool) {
 	if err := l.Parse(frame); err != nil {
 		return refuse("parse", trace.DropMalformed, err.Error())
 	}
-	if dst := l.Ethernet.Dst(); dst != h.cfg.MAC && dst != wire.BroadcastMAC {
+	if dst := l.Ethernet.Dst(); dst != h.cfg.MAC && dst != wire.BroadcastMAC && !h.inet6.listens(dst) {
 		return refuse("ethernet", trace.DropNotForUs, dst.String())
 	}
 	switch {
 	case len(l.Ethernet) > wire.EthernetHeaderLen:
 		return refuse("ethernet", trace.DropUnknown, "802.1Q tag")
-	case l.ARP != nil:
+	case l.ARP != nil && h.cfg.hasIPv4():
 		h.arp.input(l.ARP, id, len(frame))
 		return false
-	case l.IPv4 == nil:
-		return refuse("ethernet", trace.DropUnknown, wire.Summary(frame))
-	case !l.IPv4.ChecksumOK():
+	case l.IPv4 != nil && h.cfg.hasIPv4():
+		return h.arriveIPv4(&l, frame, id, packet)
+	case l.IPv6 != nil && h.inet6 != nil:
+		return h.arriveIPv6(&l, frame, id, packet)
+	}
+	return refuse("ethernet", trace.DropUnknown, wire.Summary(frame))
+}
+
+// arriveIPv4 looks at an IPv4 packet; its arguments and result are those of
+// arrive.
+func (h *Host) arriveIPv4(l *wire.Layers, frame []byte, id uint64, packet *nic.Packet) (kept bool) {
+	refuse := func(layer string, reason trace.DropReason, text string) bool {
+		h.drop(layer, reason, id, len(frame), text)
+		return false
+	}
+	if !l.IPv4.ChecksumOK() {
 		return refuse("ip", trace.DropChecksum, "IPv4 header")
 	}
 	dst := l.IPv4.Dst()
@@ -84,7 +97,7 @@ func (h *Host) arrive(frame []byte, id uint64, packet *nic.Packet) (kept bool) {
 		if !l.ICMPv4.ChecksumOK(l.Payload) {
 			return refuse("icmp", trace.DropChecksum, "ICMP")
 		}
-		h.arriveICMP(&l, frame, id)
+		h.arriveICMP(l, frame, id)
 		return false
 	case wire.ProtocolTCP:
 		switch {
@@ -93,7 +106,7 @@ func (h *Host) arrive(frame []byte, id uint64, packet *nic.Packet) (kept bool) {
 		case !l.TCP.ChecksumOK(l.IPv4.Src(), dst, l.Payload):
 			return refuse("tcp", trace.DropChecksum, "TCP")
 		}
-		return h.arriveTCP(&l, frame, id, packet)
+		return h.arriveTCP(l, frame, id, packet)
 	}
 	return refuse("ip", trace.DropUnknown, wire.Summary(frame))
 }
@@ -101,15 +114,15 @@ func (h *Host) arrive(frame []byte, id uint64, packet *nic.Packet) (kept bool) {
 // arriveTCP gives a segment to gVisor, and its packet to the PacketSocket that
 // it belongs to.
 func (h *Host) arriveTCP(l *wire.Layers, frame []byte, id uint64, packet *nic.Packet) (kept bool) {
-	s := h.sockets[flow{netip.AddrPortFrom(l.IPv4.Src(), l.TCP.SrcPort()), l.TCP.DstPort()}]
+	s := h.sockets[flow{netip.AddrPortFrom(l.Src(), l.TCP.SrcPort()), netip.AddrPortFrom(l.Dst(), l.TCP.DstPort())}]
 	if s != nil && s.refuses(l.TCP, l.Payload) {
 		h.drop("tcp", DropWindow, id, len(frame), wire.Summary(frame))
 		return false
 	}
 	if s != nil {
 		h.arrival = &arrival{
-			socket: s, tcp: l.TCP, payload: l.Payload, packet: packet,
-			headers: wire.EthernetHeaderLen + len(l.IPv4) + len(l.TCP),
+			socket: s, tcp: l.TCP, payload: l.Payload, packet: packet, id: id,
+			headers: tcpOffset(l) + len(l.TCP),
 		}
 	}
 	a := h.arrival
@@ -123,7 +136,14 @@ func (h *Host) arriveTCP(l *wire.Layers, frame []byte, id uint64, packet *nic.Pa
 // deliverIP hands the IP packet in frame to gVisor and sends its answers.
 // verified says that TCP's checksum is known to be right.
 func (h *Host) deliverIP(frame []byte, id uint64, verified bool) {
-	end := wire.EthernetHeaderLen + wire.IPv4(frame[wire.EthernetHeaderLen:]).TotalLen()
+	end := wire.EthernetHeaderLen
+	if b := frame[end:]; b[0]>>4 == 4 {
+		end += wire.IPv4(b).TotalLen()
+		h.arrivingType = ipv4.ProtocolNumber
+	} else {
+		end += wire.IPv6HeaderLen + wire.IPv6(b).PayloadLen()
+		h.arrivingType = ipv6.ProtocolNumber
+	}
 	view := buffer.NewViewWithData(frame[wire.EthernetHeaderLen:end])
 	h.arriving = gstack.NewPacketBuffer(gstack.PacketBufferOptions{Payload: buffer.MakeWithView(view)})
 	h.dev.verified = verified
@@ -143,7 +163,7 @@ func (h *Host) deliverIP(frame []byte, id uint64, verified bool) {
 func (h *Host) deliverArriving() {
 	p := h.arriving
 	h.arriving = nil
-	h.dev.dispatcher.DeliverNetworkPacket(ipv4.ProtocolNumber, p)
+	h.dev.dispatcher.DeliverNetworkPacket(h.arrivingType, p)
 	p.DecRef()
 }
 
@@ -196,6 +216,9 @@ func (h *Host) dropRefused(before, after refused, id uint64, frame []byte) {
 // isBroadcast reports whether a is the limited broadcast address or that of the
 // host's network.
 func (h *Host) isBroadcast(a netip.Addr) bool {
+	if !a.Is4() {
+		return false
+	}
 	b := a.As4()
 	if b == [4]byte{255, 255, 255, 255} {
 		return true

@@ -6,6 +6,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
@@ -15,7 +16,8 @@ import (
 type Profile struct {
 	Name string
 
-	TTL uint8
+	TTL      uint8
+	HopLimit uint8 // of IPv6, until a router advertises another
 
 	// RTO is the retransmission time-out if it is constant; 0: adaptive, as in
 	// RFC 6298.
@@ -33,8 +35,11 @@ type Profile struct {
 	MaxWindow int
 	// PushAlways sets PSH on every segment with data.
 	PushAlways bool
-	// CountIPID numbers the packets sent from 1; otherwise the IP identification
-	// is gVisor's, 0 with DF.
+	// BareRST resets a PacketSocket's connection by RST without ACK.
+	BareRST bool
+	// CountIPID numbers the IPv4 packets sent from 1, a segment of a PacketSocket
+	// that is sent again unchanged with the number that it had; otherwise the IP
+	// identification is gVisor's, 0 with DF.
 	CountIPID bool
 	// FirstPort is the lowest ephemeral port; the highest is LastPort.
 	FirstPort, LastPort uint16
@@ -46,6 +51,23 @@ type Profile struct {
 	TxQueuePackets, TxQueueBytes int
 
 	ARP ARPConfig
+	ND  NDConfig
+}
+
+// NDConfig is the schedule of IPv6's neighbour discovery (RFC 4861 section 10).
+type NDConfig struct {
+	Interval  time.Duration // between solicitations, until a router advertises another
+	Requests  int           // multicast ones before giving up, unicast ones before asking all again
+	QueueSize int           // packets that wait for one address; the oldest goes first
+	Reachable time.Duration // how long an answer is good, until a router advertises another
+	Delay     time.Duration // from the use of an old entry to the first probe
+	TellTCP   bool          // as ARPConfig.TellTCP
+
+	RouterInterval time.Duration // between router solicitations
+	RouterRequests int           // before giving up, if no router answers
+	// MaxDelay bounds the random delay of the first router solicitation and of
+	// the first solicitation for a duplicate.
+	MaxDelay time.Duration
 }
 
 // ARPConfig is the schedule of address resolution.
@@ -63,12 +85,19 @@ type ARPConfig struct {
 // Linux returns the profile of a Linux-like host: gVisor's defaults.
 func Linux() Profile {
 	return Profile{
-		Name: "linux", TTL: 64, SACK: true,
+		Name: "linux", TTL: 64, HopLimit: 64, SACK: true,
 		FirstPort: 32768, LastPort: 60999, // net.ipv4.ip_local_port_range
 		TimeWait:       tcp.DefaultTCPTimeWaitTimeout,
 		TxQueuePackets: 1024, TxQueueBytes: 256 << 10,
 		// net.ipv4.neigh.default: mcast_solicit, retrans_time_ms, unres_qlen.
 		ARP: ARPConfig{Interval: time.Second, Requests: 3, QueueSize: 101, TellTCP: true},
+		// net.ipv6.neigh.default: retrans_time_ms, mcast_solicit and ucast_solicit,
+		// unres_qlen, base_reachable_time_ms, delay_first_probe_time;
+		// net.ipv6.conf: router_solicitation_interval, router_solicitation_delay.
+		ND: NDConfig{
+			Interval: time.Second, Requests: 3, QueueSize: 101, Reachable: 30 * time.Second, Delay: 5 * time.Second, TellTCP: true,
+			RouterInterval: 4 * time.Second, RouterRequests: 3, MaxDelay: time.Second,
+		},
 	}
 }
 
@@ -78,11 +107,13 @@ func NetX() Profile {
 	return Profile{
 		Name:       "netx",
 		TTL:        128,         // NX_IP_TIME_TO_LIVE
+		HopLimit:   255,         // nxd_ipv6_enable.c
 		RTO:        time.Second, // NX_TCP_TRANSMIT_TIMER_RATE, NX_TCP_RETRY_SHIFT 0
 		Retries:    10,          // NX_TCP_MAXIMUM_RETRIES
 		PlainSYN:   true,        // nx_tcp_packet_send_syn.c
 		MaxWindow:  8192,        // NXD_MQTT_CLIENT_SOCKET_WINDOW_SIZE
 		PushAlways: true,        // nx_tcp_socket_send_internal.c
+		BareRST:    true,        // nx_tcp_packet_send_rst.c
 		CountIPID:  true,        // NX_INIT_PACKET_ID
 		// nx_tcp_client_socket_bind.c: 0xC000 + NX_RAND % 0x4000.
 		FirstPort: 0xC000, LastPort: 0xFFFF,
@@ -90,6 +121,14 @@ func NetX() Profile {
 		// NX_ARP_UPDATE_RATE, NX_ARP_MAXIMUM_RETRIES 18 after the first request,
 		// NX_ARP_MAX_QUEUE_DEPTH.
 		ARP: ARPConfig{Interval: 10 * time.Second, Requests: 19, QueueSize: 4},
+		// NX_RETRANS_TIMER, NX_MAX_MULTICAST_SOLICIT and NX_MAX_UNICAST_SOLICIT,
+		// NX_ND_MAX_QUEUE_DEPTH, NX_REACHABLE_TIME, NX_DELAY_FIRST_PROBE_TIME,
+		// NX_ICMPV6_RTR_SOLICITATION_INTERVAL, NX_ICMPV6_MAX_RTR_SOLICITATIONS,
+		// NX_ICMPV6_RTR_SOLICITATION_DELAY.
+		ND: NDConfig{
+			Interval: time.Second, Requests: 3, QueueSize: 4, Reachable: 30 * time.Second, Delay: 5 * time.Second,
+			RouterInterval: 4 * time.Second, RouterRequests: 3, MaxDelay: time.Second,
+		},
 	}
 }
 
@@ -104,8 +143,8 @@ const profileReceiveBuffer = 1 << 20
 
 func (p *Profile) validate() error {
 	switch {
-	case p.TTL == 0:
-		return fmt.Errorf("stack: profile %q: TTL 0", p.Name)
+	case p.TTL == 0 || p.HopLimit == 0:
+		return fmt.Errorf("stack: profile %q: TTL %d, hop limit %d", p.Name, p.TTL, p.HopLimit)
 	case p.RTO < 0 || p.TimeWait < 0 || p.Retries < 0:
 		return fmt.Errorf("stack: profile %q: negative time or count", p.Name)
 	case p.MaxWindow < 0 || p.MaxWindow > 65535:
@@ -119,16 +158,30 @@ func (p *Profile) validate() error {
 			p.Name, p.TxQueuePackets, p.TxQueueBytes, sendBuffer/4)
 	case p.ARP.Interval <= 0 || p.ARP.Requests <= 0 || p.ARP.QueueSize <= 0 || p.ARP.Lifetime < 0:
 		return fmt.Errorf("stack: profile %q: ARP %+v", p.Name, p.ARP)
+	case !p.ND.valid():
+		return fmt.Errorf("stack: profile %q: ND %+v", p.Name, p.ND)
 	}
 	return nil
 }
 
+func (c *NDConfig) valid() bool {
+	return c.Interval > 0 && c.Requests > 0 && c.QueueSize > 0 && c.Reachable > 0 && c.Delay > 0 &&
+		c.RouterInterval > 0 && c.RouterRequests > 0 && c.MaxDelay >= 0
+}
+
 // apply sets gVisor's options. They must be in force before the first endpoint
 // is made.
-func (p *Profile) apply(s *gstack.Stack) error {
-	ttl := tcpip.DefaultTTLOption(p.TTL)
-	if err := s.SetNetworkProtocolOption(ipv4.ProtocolNumber, &ttl); err != nil {
-		return wrap("set TTL", err)
+func (p *Profile) apply(s *gstack.Stack, cfg *Config) error {
+	ttl, hops := tcpip.DefaultTTLOption(p.TTL), tcpip.DefaultTTLOption(p.HopLimit)
+	if cfg.hasIPv4() {
+		if err := s.SetNetworkProtocolOption(ipv4.ProtocolNumber, &ttl); err != nil {
+			return wrap("set TTL", err)
+		}
+	}
+	if cfg.hasIPv6() {
+		if err := s.SetNetworkProtocolOption(ipv6.ProtocolNumber, &hops); err != nil {
+			return wrap("set hop limit", err)
+		}
 	}
 	if err := s.SetPortRange(p.FirstPort, p.LastPort); err != nil {
 		return wrap("set port range", err)

@@ -107,19 +107,23 @@ func (s *PacketSocket) refuses(t wire.TCP, payload []byte) bool {
 // window that it advertises.
 func (s *PacketSocket) sendAck() {
 	h := s.host
-	f := link.NewFrame(wire.EthernetHeaderLen + wire.IPv4HeaderLen + wire.TCPHeaderLen)
+	local, remote := s.flow.local, s.flow.remote
+	header := ipHeaderLen(local.Addr())
+	f := link.NewFrame(wire.EthernetHeaderLen + header + wire.TCPHeaderLen)
 	ip := f.Data[wire.EthernetHeaderLen:]
-	remote := s.flow.remote
-	wire.PutIPv4(ip, wire.IPv4Fields{
-		DontFragment: true, TTL: h.profile.TTL, Protocol: wire.ProtocolTCP, Src: h.Addr(), Dst: remote.Addr(),
-	}, wire.TCPHeaderLen)
-	t := wire.TCP(ip[wire.IPv4HeaderLen:])
+	h.putIP(ip, local.Addr(), remote.Addr(), wire.ProtocolTCP, true, wire.TCPHeaderLen)
+	t := wire.TCP(ip[header:])
 	wire.PutTCP(t, wire.TCPFields{
-		SrcPort: s.flow.local, DstPort: remote.Port(), Seq: s.tx.sent, Ack: s.rx.next,
+		SrcPort: local.Port(), DstPort: remote.Port(), Seq: s.tx.sent, Ack: s.rx.next,
 		Flags: wire.TCPAck, Window: uint16(s.window(s.rx.next)),
-	}, h.Addr(), remote.Addr(), 0)
+	}, local.Addr(), remote.Addr(), 0)
 	if charge, ok := h.charge(true, f); ok {
 		s.departed(t, nil)
+		var l wire.Layers
+		if err := parseIP(&l, f); err != nil {
+			panic("stack: an ACK: " + err.Error())
+		}
+		h.number(&l, s)
 		h.route(f, remote.Addr(), charge)
 	}
 }
@@ -130,7 +134,8 @@ type arrival struct {
 	tcp     wire.TCP
 	payload []byte
 	packet  *nic.Packet
-	headers int // bytes in front of the payload
+	id      uint64 // the frame's number, if known
+	headers int    // bytes in front of the payload
 	kept    bool
 }
 
@@ -173,7 +178,7 @@ func (s *PacketSocket) keep(a *arrival, before uint32) bool {
 	case !less(before, seg.end):
 		return false // a duplicate of what has arrived in order
 	case !less(before, seg.seq) && q.next == before:
-		s.host.drop("tcp", trace.DropQueueFull, 0, len(a.payload), "gVisor's receive buffer")
+		s.host.drop("tcp", trace.DropQueueFull, a.id, len(a.payload), "gVisor's receive buffer")
 		return false
 	case less(before, seg.seq) && int32(seg.seq-q.next) > int32(2*q.window+1<<16):
 		return false // gVisor has answered it as outside of the window

@@ -23,6 +23,38 @@ type sendQueue struct {
 	offered int    // window scale that our SYN offers; -1: none
 	written uint64
 	queue   []txPacket
+	ids     []segmentID // of what was sent and is not acknowledged, if the profile counts
+}
+
+// segmentID is the IP identification of a segment with data.
+type segmentID struct {
+	seq uint32
+	n   int
+	id  uint16
+}
+
+// identify returns the IP identification of a segment: that which it had before,
+// for NetX sends the same packet again (nx_tcp_socket_retransmit.c), or the next.
+func (q *sendQueue) identify(seq uint32, n int, last *uint16) uint16 {
+	for _, e := range q.ids {
+		if e.seq == seq && e.n == n {
+			return e.id
+		}
+	}
+	*last++
+	q.ids = append(q.ids, segmentID{seq, n, *last})
+	return *last
+}
+
+// forgetIDs drops the identifications of what was acknowledged.
+func (q *sendQueue) forgetIDs() {
+	kept := q.ids[:0]
+	for _, e := range q.ids {
+		if less(q.acked, e.seq+uint32(e.n)) {
+			kept = append(kept, e)
+		}
+	}
+	q.ids = kept
 }
 
 // txPacket is a packet whose last byte is number end.
@@ -136,6 +168,7 @@ func (s *PacketSocket) acknowledged(t wire.TCP) {
 		q.edge = edge
 	}
 	q.acked = ack
+	q.forgetIDs()
 	bytes := uint64(ack - q.iss - 1)
 	n := 0
 	for n < len(q.queue) && q.queue[n].end <= bytes {

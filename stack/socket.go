@@ -13,10 +13,7 @@ import (
 )
 
 // flow names the connection of a PacketSocket among those of its host.
-type flow struct {
-	remote netip.AddrPort
-	local  uint16
-}
+type flow struct{ remote, local netip.AddrPort }
 
 // phase is how far the connection of a PacketSocket is.
 type phase uint8
@@ -80,15 +77,17 @@ func (s *PacketSocket) DisconnectNotify(fn func()) { s.onDisconnect = fn }
 // EstablishNotify sets what is called when a connection is established.
 func (s *PacketSocket) EstablishNotify(fn func()) { s.onEstablish = fn }
 
-// Connect binds an ephemeral port and connects. With NoWait it returns
+// Connect binds an ephemeral port and connects; the result is IPAddressError
+// if the host has no address from which the server can be reached. With NoWait it returns
 // InProgress; EstablishNotify tells of the end if it is a good one.
 func (s *PacketSocket) Connect(server netip.AddrPort, wait rtos.Ticks) nic.Status {
+	server = plainAddrPort(server)
 	switch {
 	case s.ended || s.host.closed:
 		return nic.NotCreated
 	case s.phase != idle && s.phase != lost:
 		return nic.NotClosed
-	case !server.Addr().Is4() || server.Addr().IsUnspecified() || s.host.isBroadcast(server.Addr()):
+	case server.Addr().IsUnspecified() || s.host.isBroadcast(server.Addr()) || !s.host.source(server.Addr()).IsValid():
 		return nic.IPAddressError
 	case server.Port() == 0:
 		return nic.InvalidPort
@@ -115,7 +114,7 @@ func (s *PacketSocket) Connect(server netip.AddrPort, wait rtos.Ticks) nic.Statu
 // open makes the endpoint and sends the SYN.
 func (s *PacketSocket) open(server netip.AddrPort) nic.Status {
 	h := s.host
-	e, err := h.newEndpoint()
+	e, err := h.newEndpoint(server.Addr())
 	if err != nil {
 		return nic.NotCreated
 	}
@@ -124,7 +123,7 @@ func (s *PacketSocket) open(server netip.AddrPort) nic.Status {
 	var failed tcpip.Error
 	var local tcpip.FullAddress
 	h.enter(func() {
-		if failed = s.ep.Bind(tcpip.FullAddress{Addr: toGVisor(h.Addr())}); failed == nil {
+		if failed = s.ep.Bind(endpointAddress(h.source(server.Addr()), 0)); failed == nil {
 			local, failed = s.ep.GetLocalAddress()
 		}
 	})
@@ -132,13 +131,13 @@ func (s *PacketSocket) open(server netip.AddrPort) nic.Status {
 		s.discardEndpoint(h.closeEndpoint)
 		return nic.NoFreePorts
 	}
-	s.flow = flow{server, local.Port}
+	s.flow = flow{server, fromGVisor(local)}
 	s.rx, s.tx = receiveQueue{}, sendQueue{}
 	s.phase, s.bound, s.eof = connecting, true, false
 	h.sockets[s.flow] = s
 	h.register(s)
 	s.watch(s)
-	h.enter(func() { failed = s.ep.Connect(tcpip.FullAddress{Addr: toGVisor(server.Addr()), Port: server.Port()}) })
+	h.enter(func() { failed = s.ep.Connect(endpointAddress(server.Addr(), server.Port())) })
 	if _, started := failed.(*tcpip.ErrConnectStarted); !started && failed != nil && s.phase == connecting {
 		s.abandon(h.closeEndpoint)
 		return nic.IPAddressError
@@ -200,8 +199,8 @@ func (s *PacketSocket) Delete() nic.Status {
 	return nic.Success
 }
 
-// Local returns the connection's own address.
-func (s *PacketSocket) Local() netip.AddrPort { return netip.AddrPortFrom(s.host.Addr(), s.flow.local) }
+// Local returns the connection's own address, or that of the last one.
+func (s *PacketSocket) Local() netip.AddrPort { return s.flow.local }
 
 // ready implements notifiable: it looks where gVisor's endpoint stands.
 func (s *PacketSocket) ready() {

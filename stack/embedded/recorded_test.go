@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,7 +113,7 @@ func number(s string) int {
 
 // describe is what is compared of a device frame; numbers are relative to the
 // connection's first ones.
-func (p *player) describe(frames []captured) (lines []string, times []time.Duration) {
+func describe(frames []captured) (lines []string, times []time.Duration) {
 	isn, peer := map[uint16]uint32{}, map[uint16]uint32{}
 	for _, f := range frames {
 		var l wire.Layers
@@ -266,9 +267,9 @@ func (p *player) step(line string) {
 	}
 }
 
-// play runs a recording, the host's frames later by shift, and returns how many
-// device frames agree, of how many.
-func play(t *testing.T, name string, shift time.Duration) (same, all int) {
+// play runs a recording, the host's frames later by shift, and returns what was
+// sent and how many device frames agree, of how many.
+func play(t *testing.T, name string, shift time.Duration) (sent []captured, same, all int) {
 	b, err := os.ReadFile(filepath.Join(recordings, name+".app.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -300,28 +301,71 @@ func play(t *testing.T, name string, shift time.Duration) (same, all int) {
 	if err := p.loop.Run(sim.Time(p.start) + sim.Time(last)); err != nil {
 		t.Fatal(err)
 	}
-	want, wantAt := p.describe(p.frames)
-	got, gotAt := p.describe(p.sent)
+	differences, same := compare(p.frames, p.sent, beyond[name])
+	for _, d := range differences {
+		t.Error(d)
+	}
+	recorded, _ := describe(p.frames)
+	return p.sent, same, len(recorded)
+}
+
+// compare returns how the device's frames differ from the recorded ones, and how
+// many are the same. beyond is the number of frames that the device must send
+// after the last recorded one.
+func compare(recorded, sent []captured, beyond int) (differences []string, same int) {
+	say := func(format string, args ...any) { differences = append(differences, fmt.Sprintf(format, args...)) }
+	want, wantAt := describe(recorded)
+	got, gotAt := describe(sent)
 	for i := range max(len(want), len(got)) {
 		switch {
-		case i >= len(want)+beyond[name]:
-			t.Errorf("%v: sent %s, nothing recorded", gotAt[i], got[i])
 		case i >= len(want):
-			t.Logf("%v: sent %s, nothing recorded", gotAt[i], got[i])
+			if i >= len(want)+beyond {
+				say("%v: sent %s, nothing recorded", gotAt[i], got[i])
+			}
 		case i >= len(got):
-			t.Errorf("recorded at %v: %s, nothing sent", wantAt[i], want[i])
+			say("recorded at %v: %s, nothing sent", wantAt[i], want[i])
 		case got[i] != want[i]:
-			t.Errorf("frame %d: sent at %v %s\nrecorded at %v %s", i, gotAt[i], got[i], wantAt[i], want[i])
+			say("frame %d: sent at %v %s, recorded at %v %s", i, gotAt[i], got[i], wantAt[i], want[i])
 		case (gotAt[i] - wantAt[i]).Abs() > 20*time.Millisecond:
-			t.Errorf("frame %d: sent at %v, recorded at %v: %s", i, gotAt[i], wantAt[i], got[i])
+			say("frame %d: sent at %v, recorded at %v: %s", i, gotAt[i], wantAt[i], got[i])
 		default:
 			same++
 		}
 	}
-	if len(got) < len(want)+beyond[name] {
-		t.Errorf("%d frames sent, want %d", len(got), len(want)+beyond[name])
+	if len(got) < len(want)+beyond {
+		say("%d frames sent, want %d", len(got), len(want)+beyond)
 	}
-	return same, len(want)
+	return differences, same
+}
+
+// A comparison that cannot fail is worth nothing.
+func TestComparisonSeesWhatWasChanged(t *testing.T) {
+	sent, _, _ := play(t, "1-basic", time.Millisecond)
+	recorded := readCapture(t, filepath.Join(recordings, "1-basic.pcap"))
+	device := 0
+	for i, f := range recorded {
+		if !f.device {
+			continue
+		}
+		device++
+		for what, change := range map[string]func(*captured){
+			"removed":         func(c *captured) { c.device = false },
+			"300 ms later":    func(c *captured) { c.at += 300 * time.Millisecond },
+			"another id":      func(c *captured) { c.data[19] ^= 1 },
+			"another address": func(c *captured) { c.data[40] ^= 1 },
+		} {
+			changed := slices.Clone(recorded)
+			changed[i].data = slices.Clone(f.data)
+			change(&changed[i])
+			isARP := binary.BigEndian.Uint16(f.data[12:]) == wire.EtherTypeARP
+			if d, _ := compare(changed, sent, 0); len(d) == 0 && !(isARP && what == "another id") {
+				t.Errorf("frame %d %s: not noticed", i, what)
+			}
+		}
+	}
+	if device < 20 {
+		t.Errorf("%d device frames", device)
+	}
 }
 
 func TestRecordings(t *testing.T) {
@@ -333,7 +377,7 @@ func TestRecordings(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(path), ".pcap")
 		t.Run(name, func(t *testing.T) {
 			for _, shift := range []time.Duration{time.Millisecond, 5 * time.Millisecond} {
-				same, all := play(t, name, shift)
+				_, same, all := play(t, name, shift)
 				t.Logf("host frames %v later: %d of %d device frames as recorded", shift, same, all)
 			}
 		})
