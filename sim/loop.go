@@ -25,11 +25,12 @@ type Config struct {
 }
 
 // A Pacer lets a loop follow real time. Its methods are called by the loop's
-// goroutine, except Wake.
+// goroutine, except Wake and, once Start has returned, Now.
 type Pacer interface {
 	// Start fixes the real moment that is Time zero.
 	Start() error
-	// Now returns the run's time by the real clock.
+	// Now returns the run's time by the real clock. After Start any goroutine may
+	// call it.
 	Now() Time
 	// Wait returns when the real clock has reached t, or after Wake.
 	Wait(t Time) error

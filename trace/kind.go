@@ -5,7 +5,8 @@ type Kind string
 
 // The kinds of event.
 const (
-	// A frame, packet or message was dropped: Reason, Stage, and what of Frame, Client, Topic, Len is known.
+	// A frame, packet or message was dropped: Reason, Stage, and what of Frame, Client, Topic, Len is known. In
+	// a link, Count is the frame's ordinal. An event with the value "frames" stands for so many of them.
 	KindDrop Kind = "drop"
 	// A link stage made a second copy of a frame: Frame (the first), Count (the copy's frame number).
 	KindDuplicate Kind = "duplicate"
@@ -63,11 +64,11 @@ const (
 	KindBrokerConnected Kind = "broker.connected"
 	// A client's connection ended at the broker: Client, Text (cause).
 	KindBrokerDisconnected Kind = "broker.disconnected"
-	// A PUBLISH arrived at the broker: Client, Topic, QoS, ID, Dup, Len, Hash.
+	// A PUBLISH arrived at the broker: Client, Topic, QoS, ID, Dup, Retain, Len, Hash, Count (sessions it goes to).
 	KindBrokerReceived Kind = "broker.received"
 	// The broker sent a PUBLISH to a subscriber: Client, Topic, QoS, ID, Dup, Len, Hash.
 	KindBrokerSent Kind = "broker.sent"
-	// A subscriber acknowledged: Client, ID, Hash.
+	// A subscriber acknowledged: Client, Topic, QoS, ID, Hash.
 	KindBrokerAcked Kind = "broker.acked"
 	// A client subscribed or unsubscribed: Client, Topic, QoS (granted).
 	KindBrokerSubscribed   Kind = "broker.subscribed"
