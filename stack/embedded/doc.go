@@ -18,7 +18,8 @@
 // timers are handled at once, in interrupt context, and what they make ready
 // runs afterwards, by priority. A frame that arrives while a call of the
 // application is inside the engine is handled when that call leaves it, before
-// it returns, as when the thread that held the mutex puts it.
+// it returns, as when the thread that held the mutex puts it. [Config.Latency]
+// delays the thread a little, so that frames of a burst are handled together.
 //
 // Everything belongs to the goroutine that runs the loop. Calls with a wait
 // option other than [rtos.NoWait] wait if the caller is a thread of the kernel;

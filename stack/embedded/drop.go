@@ -5,7 +5,7 @@ import "hilnet/trace"
 // The reasons for a drop that only this engine gives.
 const (
 	DropReassembly  trace.DropReason = "reassembly_timeout"
-	DropDuplicate   trace.DropReason = "duplicate"
+	DropDuplicate   trace.DropReason = "duplicate_data"
 	DropOutOfWindow trace.DropReason = "out_of_window"
 	DropBadAck      trace.DropReason = "bad_ack"
 	DropState       trace.DropReason = "wrong_state"
