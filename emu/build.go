@@ -25,7 +25,12 @@ func (w *World) build() error {
 		}
 	}
 	w.loop = sim.NewLoop(sim.Config{Seed: w.sc.Seed, Pacer: w.pacer})
-	w.onClose(w.loop.Close)
+	w.onClose(func() error {
+		if w.loop.Current() != nil {
+			return nil // a Task's panic is on its way to the caller, who must not see another instead
+		}
+		return w.loop.Close()
+	})
 	w.trace = trace.NewLog(w.loop.Now)
 	w.tally = scenarios.NewTally(w.sc)
 	w.trace.Subscribe(w.tally.Add)
