@@ -181,6 +181,7 @@ func (s *TCPSocket) EstablishNotify(fn func()) { s.onEstablish = fn }
 // InProgress; the SYN is on its way.
 func (s *TCPSocket) Connect(server netip.AddrPort, wait rtos.Ticks) nic.Status {
 	ip := s.ip
+	server = netip.AddrPortFrom(server.Addr().Unmap(), server.Port())
 	next := ip.nextHop(server.Addr())
 	switch {
 	case s.deleted:
