@@ -173,10 +173,17 @@ func (cfg *Config) hasIPv6() bool {
 	return cfg.Addr6.IsValid() || cfg.SLAAC || cfg.Advertise.IsValid()
 }
 
+// newIPv4 makes one factory for all stacks: each has a table of 8 KiB, for IP
+// identifications, that gVisor does not use any more (network/ipv4/ipv4.go,
+// getID).
+var newIPv4 = sync.OnceValue(func() gstack.NetworkProtocolFactory {
+	return ipv4.NewProtocolWithOptions(ipv4.Options{})
+})
+
 func (cfg *Config) networkProtocols() []gstack.NetworkProtocolFactory {
 	var list []gstack.NetworkProtocolFactory
 	if cfg.hasIPv4() {
-		list = append(list, ipv4.NewProtocol)
+		list = append(list, newIPv4())
 	}
 	if cfg.hasIPv6() {
 		// Without options it neither solicits routers nor looks for duplicates,

@@ -37,6 +37,8 @@ type world struct {
 	record bool
 	hash   hash.Hash
 	count  [2]int
+	ids    uint64                        // of the frames on the wire
+	tap    func(fromA bool, data []byte) // sees every frame, if set
 	drops  map[trace.DropReason]int
 	texts  []string
 }
@@ -78,6 +80,11 @@ func (w *world) wire(fromA bool, to func() link.Sink) link.Sink {
 		binary.BigEndian.PutUint64(at[:], uint64(w.loop.Now()))
 		w.hash.Write(at[:])
 		w.hash.Write(f.Data)
+		w.ids++
+		f.ID = w.ids
+		if w.tap != nil {
+			w.tap(fromA, f.Data)
+		}
 		lost := w.lose != nil && w.lose(fromA, w.count[way], f.Data)
 		if w.record {
 			s := fmt.Sprintf("%v %s %s", w.loop.Now(), name, wire.Summary(f.Data))

@@ -26,7 +26,13 @@ type device struct {
 	socket *PacketSocket
 }
 
-func newDevice(t testing.TB, seed uint64, profile Profile, payload, packets int) *device {
+// newDevice makes such a world; change adjusts the configs of its hosts.
+func newDevice(t testing.TB, seed uint64, profile Profile, payload, packets int, change ...func(a, b *Config)) *device {
+	a := Config{Node: "a", MAC: macA, Addr: addrA, Profile: profile}
+	b := Config{Node: "b", MAC: macB, Addr: addrB}
+	for _, fn := range change {
+		fn(&a, &b)
+	}
 	d := &device{world: newWorld(t, seed)}
 	d.kernel = rtos.NewKernel(d.loop, rtos.Config{})
 	var err error
@@ -36,14 +42,14 @@ func newDevice(t testing.TB, seed uint64, profile Profile, payload, packets int)
 	if d.nic, err = nic.New(d.loop, d.kernel, d.trace, nic.Config{Node: "a", MAC: macA, RXPool: d.pool}); err != nil {
 		t.Fatal(err)
 	}
-	if d.a, err = New(d.loop, d.trace, Config{Node: "a", MAC: macA, Addr: addrA, Profile: profile}, nil); err != nil {
+	if d.a, err = New(d.loop, d.trace, a, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.a.Attach(d.kernel, d.nic); err != nil {
 		t.Fatal(err)
 	}
 	d.nic.SetWire(d.wire(true, func() link.Sink { return d.b }))
-	if d.b, err = New(d.loop, d.trace, Config{Node: "b", MAC: macB, Addr: addrB}, d.wire(false, func() link.Sink { return d.nic })); err != nil {
+	if d.b, err = New(d.loop, d.trace, b, d.wire(false, func() link.Sink { return d.a.Port() })); err != nil {
 		t.Fatal(err)
 	}
 	d.socket = d.a.NewSocket("app")
