@@ -1,0 +1,331 @@
+package emu
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"hilnet/mqtt"
+	"hilnet/scenarios"
+	"hilnet/sim"
+)
+
+// No key of the scenario language parses and does nothing: each, with another
+// value or taken away, changes what a run records, or is refused by name here.
+
+// keyBases are scenarios in which every key matters somewhere.
+var keyBases = []string{
+	// Everything that one device's client and application do.
+	`
+version: 1
+name: client
+about: first
+seed: 1
+duration: 20s
+devices:
+  - name: device
+    kind: model
+    profile: netx
+    mac: 02:00:00:00:00:02
+    address: 10.0.0.2/24
+    mtu: 1500
+    quirks: default
+    reconnect: 1s
+    pool: {packets: 16, payload: 1536B}
+    mqtt:
+      client_id: device
+      keepalive: 5s
+      clean_session: true
+      wait: 3s
+      thread_priority: 5
+      login: {user: me, password: word}
+      will: {topic: will, message: last words, qos: 0, retain: false}
+    steps:
+      - connect: {}
+      - wait_for: {event: connected, timeout: 5s}
+      - subscribe: {topic: "commands/#", qos: 0}
+      - publish: {topic: telemetry, payload: "first {n} at {t}", qos: 0, retain: false}
+      - publish: {topic: telemetry, size: 50B, qos: 1}
+      - wait_for: {event: acked, timeout: 5s}
+      - sleep: 500ms
+      - every: {period: 500ms, count: 10, for: 4s, do: [publish: {topic: often, qos: 1}]}
+      - repeat: {times: 2, do: [publish: {topic: repeated, qos: 1}]}
+      - message_get: one
+      - wait_for: {event: disconnected, timeout: 700ms}
+      - unsubscribe: {topic: "commands/#"}
+      - disconnect: {}
+links:
+  - {name: link, device: device, delay: 20ms, loss: 5%}
+broker: {kind: model, address: 10.0.0.1/24, port: 1883}
+timeline:
+  - {at: 3s, do: broker_publish, topic: commands/a, payload: one, qos: 1}
+  - {at: 3s, do: broker_publish, topic: commands/a, payload: two, qos: 1}
+  - {at: 6s, do: blackhole, for: 7s}
+capture: [device, peer]
+expect:
+  - {text: first words, that: published == 0}
+`,
+	// A narrow link, each way with numbers of its own.
+	`
+version: 1
+name: narrow
+duration: 15s
+devices:
+  - pool: {memory: 40kB, payload: 512B}
+    steps: [connect, every: {period: 100ms, do: [publish: {topic: t, size: 300B, qos: 0}]}]
+links:
+  - {delay: 10ms, loss: 3%, rate: 9600bit, overhead: 20B, queue: {packets: 5, bytes: 1MiB}}
+broker: {kind: model}
+`,
+	`
+version: 1
+name: two-ways
+duration: 15s
+devices:
+  - steps:
+      - connect
+      - subscribe: {topic: "#", qos: 1}
+      - every: {period: 500ms, do: [publish: {topic: t, size: 300B, qos: 1}, publish: {topic: t, size: 300B, qos: 1}, message_get: all]}
+links:
+  - up: {delay: 10ms, loss: 3%, rate: 9600bit, overhead: 20B, queue: {packets: 5, bytes: 1MiB}}
+    down: {delay: 40ms, loss: 3%, rate: 4800bit, overhead: 20B, queue: {packets: 5, bytes: 1MiB}}
+broker: {kind: model}
+`,
+	// What waits: a connect to a broker that is cut off, then again and again.
+	`
+version: 1
+name: waits
+duration: 30s
+devices:
+  - mqtt: {wait: 2s}
+    reconnect: 1s
+    steps: [connect, wait_for: {event: message, timeout: 2s}, publish: {topic: t, qos: 1}]
+broker: {kind: model}
+timeline: [{at: 0s, do: blackhole, for: 5s}]
+`,
+	// Firmware in Go.
+	`
+version: 1
+name: firmware
+duration: 5s
+devices: [{app: firmware}]
+broker: {kind: model}
+`,
+	// Every action, with two devices and two links to choose from.
+	`
+version: 1
+name: actions
+duration: 30s
+devices:
+  - name: a
+    steps: &steps
+      - connect
+      - subscribe: {topic: "commands/#", qos: 1}
+      - every: {period: 400ms, do: [publish: {topic: t, payload: "{n}", qos: 0}]}
+    mqtt: {wait: 500ms}
+    reconnect: 1s
+  - {name: b, mqtt: {wait: 500ms}, reconnect: 1s, steps: *steps}
+links:
+  - {name: link-a, device: a, delay: 5ms}
+  - {name: link-b, device: b, delay: 5ms}
+broker: {kind: model}
+timeline:
+  - {at: 2s, do: blackhole, for: 1s, link: link-a, direction: both}
+  - {at: 5s, do: loss, value: 30%, for: 2s, link: link-a, direction: both}
+  - {at: 9s, do: delay, value: 50ms, for: 2s, link: link-a, direction: both}
+  - {at: 12s, do: rate, value: 20kbit, for: 2s, link: link-a, direction: both}
+  - {at: 15s, do: link_down, for: 1s, device: a}
+  - {at: 18s, do: tx_error, for: 1s, device: a}
+  - {at: 21s, do: leak, for: 6s, device: a, packets: 3}
+  - {at: 23s, do: release, device: a, packets: 1}
+  - {at: 28s, do: broker_publish, topic: commands/a, payload: p, qos: 0, retain: false}
+`,
+	// A link that belongs to one of two.
+	`
+version: 1
+name: one-link
+duration: 5s
+devices:
+  - {name: a, steps: [connect]}
+  - {name: b, steps: [connect]}
+links: [{device: a, delay: 30ms}]
+broker: {kind: model}
+`,
+	// An application that waits for a packet, with the client's mutex, when the
+	// client's thread wants both: here priorities decide.
+	`
+version: 1
+name: threads
+duration: 20s
+devices:
+  - pool: {packets: 6, payload: 512B}
+    mqtt: {wait: 2s}
+    reconnect: 2s
+    steps: [connect, every: {period: 200ms, do: [publish: {topic: t, size: 400B, qos: 1}]}]
+links: [{delay: 200ms, rate: 9600bit, queue: {packets: 20}}]
+broker: {kind: model}
+`,
+	// A message that is kept for a late subscriber.
+	`
+version: 1
+name: retained
+duration: 6s
+devices:
+  - steps: [connect, {sleep: 3s}, subscribe: {topic: "#", qos: 1}, {sleep: 1s}, message_get: all]
+broker: {kind: model}
+timeline: [{at: 1s, do: broker_publish, topic: kept, size: 20B, qos: 1}]
+`,
+}
+
+// keyValues are other values for keys whose alternative stands nowhere in the
+// language, being a name or a kind, or is not the one that shows.
+var keyValues = map[string][]string{
+	"devices[].app":                  {"other"},
+	"devices[].mqtt.thread_priority": {"9", "31"},
+	"links[].device":                 {"b"},
+	"timeline[].link":                {"link-b"},
+	"timeline[].device":              {"b"},
+	"timeline[].value":               {"80%", "300ms", "2kbit"},
+}
+
+// keyElsewhere are the keys that no run in virtual time shows, and what does.
+var keyElsewhere = map[string]string{
+	"version":            "any other is refused: below",
+	"devices[].kind":     "any other is refused: below",
+	"about":              "emu list and emu show: below",
+	"clock":              "TestClockAndSpeedSetThePace",
+	"speed":              "TestClockAndSpeedSetThePace",
+	"devices[].gateway":  "TestTheKeysOfATapReachTheKernel",
+	"broker.kind":        "TestTheKeysOfATapReachTheKernel",
+	"broker.tap":         "TestTheKeysOfATapReachTheKernel",
+	"broker.tap.name":    "TestTheKeysOfATapReachTheKernel",
+	"broker.tap.address": "TestTheKeysOfATapReachTheKernel",
+	"broker.tap.netns":   "TestTheKeysOfATapReachTheKernel",
+}
+
+var keyApps = map[string]App{
+	"firmware": publishes,
+	"other":    func(_ *sim.Task, c *mqtt.Client) { c.Connect(brokerAt, 60, true, 500) },
+}
+
+func TestNoKeyParsesAndDoesNothing(t *testing.T) {
+	trees := make([]any, len(keyBases))
+	want := make([]string, len(keyBases))
+	for i, text := range keyBases {
+		if err := yaml.Unmarshal([]byte(text), &trees[i]); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if want[i], err = observed(t, trees[i]); err != nil {
+			t.Fatalf("base %d: %v", i, err)
+		}
+	}
+	seen := map[string]bool{}
+	for _, k := range scenarios.Keys() {
+		seen[k.Path] = true
+		if keyElsewhere[k.Path] != "" {
+			continue
+		}
+		tried := tryKey(t, k, trees, want)
+		if !slices.Contains(tried, "other") {
+			t.Errorf("%s does nothing; tried: %v", k.Path, tried)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(keyElsewhere)) {
+		if !seen[path] {
+			t.Errorf("%s is not a key any more", path)
+		}
+	}
+}
+
+// tryKey gives a key its other values in every base until one shows.
+func tryKey(t *testing.T, k scenarios.KeyPath, trees []any, want []string) (tried []string) {
+	t.Helper()
+	values := keyValues[k.Path]
+	if len(values) == 0 && k.Alternative != "" {
+		values = []string{k.Alternative}
+	}
+	for i, tree := range trees {
+		for _, place := range places(tree, strings.Split(k.Path, ".")) {
+			edits := []edit{{place: place}} // taken away
+			if len(values) > 0 {
+				edits = edits[:0]
+			}
+			for _, text := range values {
+				var v any
+				if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+					t.Fatalf("%s: alternative %q: %v", k.Path, text, err)
+				}
+				edits = append(edits, edit{place, v})
+			}
+			for _, e := range edits {
+				got, err := observed(t, e.apply(tree))
+				switch {
+				case err != nil && e.value == nil:
+					return append(tried, "other") // it must be there
+				case err != nil:
+					tried = append(tried, err.Error())
+				case got == want[i]:
+					tried = append(tried, "same")
+				default:
+					return append(tried, "other")
+				}
+			}
+		}
+	}
+	return tried
+}
+
+// Each entry of the timeline that takes a key feels it: this is stricter than
+// one effect somewhere.
+func TestEveryActionFeelsEachOfItsKeys(t *testing.T) {
+	var tree any
+	i := slices.IndexFunc(keyBases, func(s string) bool { return strings.Contains(s, "name: actions\n") })
+	if err := yaml.Unmarshal([]byte(keyBases[i]), &tree); err != nil {
+		t.Fatal(err)
+	}
+	want, err := observed(t, tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := map[string]any{
+		"at": "25500ms", "for": "700ms", "link": "link-b", "device": "b", "direction": "up", "packets": 2,
+		"topic": "commands/other", "payload": "other", "qos": 1,
+		"loss value": "90%", "delay value": "400ms", "rate value": "2kbit",
+	}
+	for n, entry := range tree.(map[string]any)["timeline"].([]any) {
+		action := entry.(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(action)) {
+			if key == "do" || key == "retain" { // retain: of a subscriber that comes later, in another base
+				continue
+			}
+			v := others[key]
+			if key == "value" {
+				v = others[fmt.Sprint(action["do"], " value")]
+			}
+			got, err := observed(t, edit{[]any{"timeline", n, key}, v}.apply(tree))
+			if err != nil || got == want {
+				t.Errorf("%s: %s: %v does nothing (%v)", action["do"], key, v, err)
+			}
+		}
+	}
+}
+
+func TestWhatHasOneValueRefusesAllOthers(t *testing.T) {
+	for key, text := range map[string]string{
+		"version": strings.Replace(keyBases[4], "version: 1", "version: 2", 1),
+		"kind":    strings.Replace(keyBases[4], "{app:", "{kind: board, app:", 1),
+	} {
+		if _, err := scenarios.Load("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), key) && !strings.Contains(err.Error(), "board") {
+			t.Errorf("%s: error %v", key, err)
+		}
+	}
+	sc := load(t, strings.Replace(keyBases[4], "name:", "about: what it teaches\nname:", 1))
+	if text, err := sc.Resolved(); err != nil || sc.Summary() != "what it teaches" || !strings.Contains(string(text), "what it teaches") {
+		t.Errorf("about is lost: %v\n%s", err, text)
+	}
+}
