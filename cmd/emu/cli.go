@@ -4,8 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +15,7 @@ import (
 
 // A cli is one call of the command.
 type cli struct {
+	args           []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	code           int // when there is no error
@@ -27,23 +27,34 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// bare returns the text of an error without the name of the package it is from.
+func bare(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "emu: "), "scenarios: ")
+}
+
 // report prints an error and returns the exit code.
 func (c *cli) report(err error) int {
 	var env *emu.EnvironmentError
 	var sc *scenarios.Error
 	var usage *usageError
+	var bug *emu.DeterminismError
 	switch {
+	case errors.As(err, &bug):
+		fmt.Fprintln(c.stderr, err)
+		return exitInternal
+	case errors.As(err, &usage):
+		fmt.Fprintf(c.stderr, "emu: %v\n", bare(err))
+		return exitUsage
 	case errors.As(err, &sc):
 		fmt.Fprintln(c.stderr, err)
 		return exitUsage
 	case errors.As(err, &env):
 		fmt.Fprintln(c.stderr, err)
 		return exitEnvironment
-	case errors.As(err, &usage):
-		fmt.Fprintf(c.stderr, "emu: %v\n", err)
-		return exitUsage
 	}
-	fmt.Fprintf(c.stderr, "emu: %v\n", strings.TrimPrefix(err.Error(), "emu: "))
+	fmt.Fprintf(c.stderr, "emu: %v\n", bare(err))
 	return exitUsage
 }
 
@@ -53,151 +64,81 @@ func (c *cli) root() *cobra.Command {
 		Short: "Emulate constrained devices, links and brokers from a scenario",
 		Long: `emu runs scenarios: a constrained device with an MQTT client on a packet pool,
 a link whose delay, loss and outages are scripted, and a broker. It records both
-ends of the link, says what came of it, and repeats it bit for bit.`,
+ends of the link, says what came of it, and repeats it bit for bit.
+
+Every command ends with 0 when all is well, 1 when an expectation failed, 2 when
+the command line or a scenario is wrong, 3 when the machine lacks something
+(disk, rights, a tool), 4 after an internal error and 130 after Ctrl-C.`,
 		Example: `  emu run link-drop
   emu show link-drop > mine.yaml
-  emu run mine.yaml --seed 8 --out out`,
-		SilenceUsage:               true,
-		SilenceErrors:              true,
-		SuggestionsMinimumDistance: 2,
-		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
+  emu run mine.yaml --seed 8 --out out
+  emu sweep mine.yaml --set pool.packets=4..16 --seeds 20`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs,
+	}
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var names []string
+		for _, sub := range root.Commands() {
+			names = append(names, sub.Name())
+		}
+		return usagef("unknown command %q%s; see emu --help", args[0], didYouMean(args[0], names))
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		return usagef("%w; see %s --help%s", err, cmd.CommandPath(), nearFlag(cmd, err))
 	})
-	root.AddCommand(c.runCommand(), c.listCommand(), c.showCommand(), c.validateCommand(), c.versionCommand())
+	root.AddCommand(c.runCommand(), c.sweepCommand(), c.mergeCommand(), c.validateCommand(), c.listCommand(), c.showCommand(),
+		c.explainCommand(), c.schemaCommand(), c.completionCommand(), c.versionCommand())
+	root.InitDefaultHelpCmd()
 	return root
 }
 
-// arguments checks the number of arguments with a message of our own.
-func arguments(n int, what string) cobra.PositionalArgs {
+// didYouMean names the candidate that is nearest to a word, or nothing.
+func didYouMean(word string, candidates []string) string {
+	if near := emu.Nearest(word, candidates); near != "" {
+		return fmt.Sprintf(", did you mean %q?", near)
+	}
+	return ""
+}
+
+var (
+	unknownFlag = regexp.MustCompile(`^unknown flag: --(\S+)`)
+	flagName    = regexp.MustCompile(`--([a-z][a-z-]*)`)
+)
+
+// nearFlag names the flag that an unknown one was most likely meant to be.
+func nearFlag(cmd *cobra.Command, err error) string {
+	m := unknownFlag.FindStringSubmatch(err.Error())
+	if m == nil {
+		return ""
+	}
+	var names []string
+	for _, f := range flagName.FindAllStringSubmatch(cmd.Flags().FlagUsages(), -1) {
+		names = append(names, f[0])
+	}
+	if near := emu.Nearest("--"+m[1], names); near != "" {
+		return fmt.Sprintf(" (did you mean %s?)", near)
+	}
+	return ""
+}
+
+// arguments checks the number of arguments with a message of our own; most < 0
+// is no limit.
+func arguments(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == n {
-			return nil
+		path := cmd.CommandPath()
+		switch {
+		case len(args) > 0 && most == 0:
+			return usagef("%s takes no arguments; see %s --help", path, path)
+		case len(args) < least:
+			return usagef("%s needs %s; see %s --help", path, what, path)
+		case most >= 0 && len(args) > most:
+			return usagef("%s takes %s and no more, got %d; see %s --help", path, what, len(args), path)
 		}
-		if n == 0 {
-			return &usageError{fmt.Errorf("%s takes no arguments; see %s --help", cmd.CommandPath(), cmd.CommandPath())}
-		}
-		return &usageError{fmt.Errorf("%s needs %s; see %s --help", cmd.CommandPath(), what, cmd.CommandPath())}
-	}
-}
-
-// load finds a scenario: a file if the argument looks like one or exists, else
-// a built-in one.
-func load(arg string) (*scenarios.Scenario, error) {
-	if looksLikeFile(arg) {
-		return scenarios.LoadFile(arg)
-	}
-	if sc, err := scenarios.Open(arg); err == nil || !errors.Is(err, scenarios.ErrNotFound) {
-		return sc, err
-	}
-	if _, err := os.Stat(arg); err == nil {
-		return scenarios.LoadFile(arg)
-	}
-	_, err := scenarios.Open(arg)
-	return nil, &usageError{err}
-}
-
-// source returns the text of what load found.
-func source(arg string) ([]byte, error) {
-	if !looksLikeFile(arg) {
-		if text, err := scenarios.Source(arg); err == nil {
-			return text, nil
-		}
-	}
-	return os.ReadFile(arg)
-}
-
-func looksLikeFile(arg string) bool {
-	return strings.ContainsAny(arg, `/\`) || strings.HasSuffix(arg, ".yaml") || strings.HasSuffix(arg, ".yml")
-}
-
-func (c *cli) listCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "list",
-		Short:   "List the built-in scenarios",
-		Example: "  emu list",
-		Args:    arguments(0, ""),
-		RunE: func(*cobra.Command, []string) error {
-			entries := scenarios.Library()
-			width := 0
-			for _, e := range entries {
-				width = max(width, len(e.Name))
-			}
-			for _, e := range entries {
-				fmt.Fprintf(c.stdout, "%-*s  %s\n", width, e.Name, e.Summary)
-			}
-			return nil
-		},
-	}
-}
-
-func (c *cli) showCommand() *cobra.Command {
-	var resolved bool
-	cmd := &cobra.Command{
-		Use:   "show NAME|FILE",
-		Short: "Print a scenario",
-		Long: `show prints a scenario as it was written, a good start for one of your own.
-With --resolved it prints every key with the value that a run uses.`,
-		Example: "  emu show link-drop > mine.yaml\n  emu show mine.yaml --resolved",
-		Args:    arguments(1, "the name of a scenario or a file"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			sc, err := load(args[0])
-			if err != nil {
-				return err
-			}
-			text, err := source(args[0])
-			if resolved {
-				text, err = sc.Resolved()
-			}
-			if err != nil {
-				return err
-			}
-			_, err = c.stdout.Write(text)
-			return err
-		},
-	}
-	cmd.Flags().BoolVar(&resolved, "resolved", false, "fill in every default")
-	return cmd
-}
-
-func (c *cli) validateCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "validate FILE…",
-		Short:   "Check scenario files without running them",
-		Example: "  emu validate mine.yaml",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return &usageError{fmt.Errorf("emu validate needs at least one file; see emu validate --help")}
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			var failed []error
-			for _, arg := range args {
-				sc, err := load(arg)
-				if err != nil {
-					failed = append(failed, err)
-					continue
-				}
-				fmt.Fprintf(c.stdout, "%s: valid: %d devices, %d timeline entries, %d expectations, %v\n",
-					arg, len(sc.Devices), len(sc.Timeline), len(sc.Expect), sc.Duration)
-			}
-			return errors.Join(failed...)
-		},
-	}
-}
-
-func (c *cli) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the versions that a run depends on",
-		Example: "  emu version",
-		Args:    arguments(0, ""),
-		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintf(c.stdout, "hilnet %s\n%s %s/%s\nscenario language %d\n",
-				emu.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, scenarios.Version)
-			return nil
-		},
+		return nil
 	}
 }

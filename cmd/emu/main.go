@@ -9,7 +9,10 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
+
+	"hilnet/emu"
 )
 
 // Exit codes; every command uses them alike.
@@ -31,17 +34,13 @@ func main() {
 
 // run is the whole command, for tests too.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	c := &cli{args: args, stdin: stdin, stdout: stdout, stderr: stderr}
 	defer func() {
 		if r := recover(); r != nil {
-			fmt.Fprintf(stderr, "emu: internal error: %v\n\nThis is a bug in hilnet. What repeats it: emu", r)
-			for _, a := range args {
-				fmt.Fprintf(stderr, " %s", a)
-			}
-			fmt.Fprintf(stderr, "\n\n%s", debug.Stack())
+			c.internalError(r, debug.Stack())
 			code = exitInternal
 		}
 	}()
-	c := &cli{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -51,4 +50,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return c.report(err)
 	}
 	return c.code
+}
+
+// internalError tells of a bug in hilnet and how to see it again.
+func (c *cli) internalError(what any, stack []byte) {
+	var words strings.Builder
+	for _, a := range c.args {
+		words.WriteString(" " + emu.Quote(a))
+	}
+	fmt.Fprintf(c.stderr, "emu: internal error: %v\n\nThis is a bug in hilnet. What repeats it: emu%s\n\n%s", what, &words, stack)
 }

@@ -1,164 +1,231 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"hilnet/emu"
-	"hilnet/scenarios"
-	"hilnet/sim"
+	"hilnet/report"
 )
 
+// A runFlags is what run is told.
+type runFlags struct {
+	seed     uint64
+	hasSeed  bool
+	out      string
+	sets     []string
+	settings []emu.Setting
+	json     bool
+	junit    string
+	quiet    bool
+	verbose  bool
+	progress string
+	parallel int
+}
+
 func (c *cli) runCommand() *cobra.Command {
-	var (
-		seed  uint64
-		out   string
-		quiet bool
-	)
+	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "run NAME|FILE",
-		Short: "Run a scenario, record it and judge it",
-		Long: `run runs a built-in scenario or a file to its end and prints what came of it. It
-writes NAME.device.pcapng and NAME.peer.pcapng, what passed the two ends of the
-link, and NAME.trace.jsonl, what happened beside the wire.
+		Use:   "run NAME|FILE|DIR…",
+		Short: "Run scenarios, record them and judge them",
+		Long: `run runs built-in scenarios and files to their end and prints what came of them.
+Of a folder it takes every file that ends in .yaml or .yml, those in folders below
+it too. Each run writes NAME.device.pcapng and NAME.peer.pcapng, what passed the
+two ends of the link, and NAME.trace.jsonl, what happened beside the wire.
+
+Several scenarios run side by side on all cores, but those with clock: real,
+which run alone, behind the others. Results come in the order of the command
+line: in full for a scenario that does not pass, and a table of all at the end.
 
 It ends with 0 when every expectation holds, 1 when one fails, 2 when the
 scenario or the command line is wrong, 3 when the machine lacks something, 4
-after an internal error and 130 after Ctrl-C.`,
-		Example: "  emu run link-drop\n  emu run mine.yaml --seed 8 --out out\n  sudo emu run tap-mosquitto",
-		Args:    arguments(1, "the name of a scenario or a file"),
+after an internal error and 130 after Ctrl-C; with several scenarios the worst
+counts.`,
+		Example: `  emu run link-drop
+  emu run mine.yaml --seed 8 --set pool.packets=8 --out out
+  emu run tests/scenarios --junit report.xml --quiet
+  emu run link-drop --json | jq '.runs[0].outcome.lost'
+  sudo emu run tap-mosquitto`,
+		Args:              arguments(1, -1, "the name of a scenario or a file"),
+		ValidArgsFunction: completeScenarios,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			sc, err := load(args[0])
-			if err != nil {
-				return err
-			}
-			opt := emu.Options{Out: out, Source: args[0]}
-			if cmd.Flags().Changed("seed") {
-				opt.Seed = &seed
-			}
-			clear := func() {}
-			if !quiet {
-				opt.Progress, clear = progress(c.stderr)
-			}
-			result, err := emu.Run(cmd.Context(), sc, opt)
-			clear()
-			if result != nil {
-				c.code = exitCode(result.Verdict)
-				if !quiet || result.Verdict != emu.Pass {
-					writeResult(c.stdout, result)
-				}
-			}
-			if result != nil && result.Verdict == emu.Interrupted {
-				return nil
-			}
-			return err
+			f.hasSeed = cmd.Flags().Changed("seed")
+			return c.runAll(cmd, args, &f)
 		},
 	}
-	cmd.Flags().Uint64Var(&seed, "seed", 0, "seed of every random draw, instead of the scenario's")
-	cmd.Flags().StringVar(&out, "out", ".", "folder for captures and trace; it is made when it does not exist")
-	cmd.Flags().BoolVar(&quiet, "quiet", false, "print nothing unless something is wrong")
+	flags := cmd.Flags()
+	flags.Uint64Var(&f.seed, "seed", 0, "seed of every random draw, instead of the scenario's")
+	flags.StringVar(&f.out, "out", ".", "folder for captures and trace; it is made when it does not exist")
+	flags.BoolVar(&f.json, "json", false, "print the results as JSON; emu schema --result describes it")
+	flags.StringVar(&f.junit, "junit", "", "`FILE` to write the results to as JUnit XML")
+	flags.BoolVar(&f.quiet, "quiet", false, "print nothing unless something is wrong")
+	flags.BoolVar(&f.verbose, "verbose", false, "with several scenarios: print the results of those that pass in full, too")
+	flags.IntVar(&f.parallel, "parallel", 0, "how many scenarios run side by side; 0: as many as there are cores")
+	addSet(cmd, &f.sets)
+	addProgress(cmd, &f.progress)
 	return cmd
 }
 
-func exitCode(v emu.Verdict) int {
-	switch v {
-	case emu.Pass:
-		return exitPass
-	case emu.Fail:
-		return exitFail
-	case emu.Interrupted:
-		return exitInterrupted
-	case emu.Broken:
-		return exitEnvironment
+// runAll runs what the arguments name and tells of it.
+func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
+	meter, err := c.meter(f.progress, "scenarios", f.quiet)
+	if err != nil {
+		return err
 	}
-	panic(fmt.Sprintf("emu: verdict %q", v))
-}
-
-// progress shows how far a run is on a terminal, and nothing elsewhere. The
-// second function takes the line away.
-func progress(stderr io.Writer) (func(now, end sim.Time), func()) {
-	f, ok := stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil, func() {}
+	if f.parallel < 0 {
+		return usagef("--parallel %d is negative; 0 means as many as there are cores", f.parallel)
 	}
-	shown := false
-	show := func(now, end sim.Time) {
-		shown = true
-		fmt.Fprintf(f, "\r\x1b[K%3.0f %%  %v of %v", 100*now.Seconds()/end.Seconds(),
-			time.Duration(now).Round(time.Second), time.Duration(end))
+	all, err := c.prepare(args, f)
+	if err != nil {
+		return err
 	}
-	return show, func() {
-		if shown {
-			fmt.Fprint(f, "\r\x1b[K")
+	junit, err := createJUnit(f.junit)
+	if err != nil {
+		return err
+	}
+	b := &batch{cli: c, flags: f, meter: meter, entries: all}
+	var runs []report.Run
+	for done := range b.run(cmd.Context()) {
+		runs = append(runs, done.report)
+		meter.clear()
+		c.tell(done, f, len(all) > 1)
+	}
+	meter.end(float64(len(runs)), float64(len(all)))
+	d := report.New(runs...)
+	c.code = d.ExitCode
+	if len(all) > 1 && !f.json && (!f.quiet || d.ExitCode != exitPass) {
+		writeTable(c.stdout, newPalette(c.stdout), d, f.quiet)
+	}
+	if f.json {
+		err = d.WriteJSON(c.stdout)
+	}
+	if junit != nil {
+		if failed := errors.Join(d.WriteJUnit(junit), junit.Close()); failed != nil {
+			err = errors.Join(err, &emu.EnvironmentError{Op: "write " + f.junit, Err: failed, Hint: "choose another file with --junit"})
 		}
 	}
+	return err
 }
 
-// writeResult prints a result for a person.
-func writeResult(w io.Writer, r *emu.Result) {
-	o := r.Outcome
-	length := time.Duration(r.Length)
-	fmt.Fprintf(w, "%s: %s  (%v of device time in %v, seed %d)\n\n", r.Scenario, r.Verdict, length, r.Wall.Round(time.Millisecond), r.Seed)
-	row := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "  %-13s %s\n", name, fmt.Sprintf(format, args...))
+// createJUnit creates the file before the runs, so that a wrong name is found at
+// once. Without a name there is none.
+func createJUnit(name string) (*os.File, error) {
+	if name == "" {
+		return nil, nil
 	}
-	row("published", "%d%s", o.Published, failed(o.PublishErrors))
-	row("acknowledged", "%d%s", o.Acknowledged, latency(o))
-	if r.ModelBroker {
-		row("delivered", "%d, lost %d, duplicated %d", o.Delivered, o.Lost, o.Duplicated)
-	} else {
-		row("delivered", "unknown: only the real broker knows")
+	file, err := os.Create(name)
+	if err != nil {
+		return nil, &emu.EnvironmentError{Op: "create the JUnit file", Err: err, Hint: "choose another file with --junit"}
 	}
-	row("received", "%d", o.Received)
-	row("connections", "%d, reconnects %d%s", o.Connects, o.Reconnects, failed(o.ConnectErrors))
-	for _, d := range o.Devices {
-		row("pool", "low-water mark %d of %d packets free (%s), %d requests found none", d.Pool.MinFree, d.Pool.Total, d.Name, d.Pool.EmptyRequests)
+	return file, nil
+}
+
+// prepare finds the scenarios, gives them the settings and sees that their files
+// do not collide.
+func (c *cli) prepare(args []string, f *runFlags) ([]*found, error) {
+	var err error
+	if f.settings, err = parseSettings(f.sets); err != nil {
+		return nil, err
 	}
-	row("drops", "%s", drops(&o.Drops))
-	if r.Clock == scenarios.Real {
-		row("lateness", "median %v, 99 %% %v, maximum %v", r.Lateness.Quantile(0.5), r.Lateness.Quantile(0.99), r.Lateness.Max)
+	all, err := find(args)
+	if err != nil {
+		return nil, err
 	}
-	for _, e := range o.ConservationErrors {
-		row("UNACCOUNTED", "%s", e)
+	taken := map[string]*found{}
+	for _, e := range all {
+		if e.err != nil {
+			continue
+		}
+		if e.sc, err = emu.Set(e.sc, f.settings...); err != nil {
+			if len(all) > 1 {
+				return nil, fmt.Errorf("%s: %w", e.source, settingError(err))
+			}
+			return nil, settingError(err)
+		}
+		if other := taken[e.sc.Name]; other != nil {
+			return nil, usagef("%s and %s are both called %s, so that their files would collide; give one another name:, or run them one by one with --out",
+				other.source, e.source, e.sc.Name)
+		}
+		taken[e.sc.Name] = e
 	}
-	fmt.Fprintln(w)
-	for _, c := range r.Checks {
-		writeVerdict(w, &c)
+	return all, nil
+}
+
+// tell prints what came of one scenario.
+func (c *cli) tell(d *done, f *runFlags, many bool) {
+	passed := d.report.Verdict == emu.Pass
+	if d.result != nil && !f.json && (!passed || !f.quiet && (!many || f.verbose)) {
+		writeResult(c.stdout, newPalette(c.stdout), d.result)
+		if many {
+			fmt.Fprintln(c.stdout)
+		}
 	}
+	switch {
+	case d.stack != nil:
+		c.internalError(d.err, d.stack)
+	case d.err != nil && d.report.Verdict != emu.Interrupted:
+		c.report(d.err)
+	}
+}
+
+// writeTable prints a line for each scenario.
+func writeTable(w io.Writer, p palette, d *report.Document, failedOnly bool) {
+	t := table{{"scenario", "verdict", "expectations", "published", "acknowledged", "lost", "latency 95 %", "seed", "took"}}
+	count := map[report.Verdict]int{}
+	for i := range d.Runs {
+		r := &d.Runs[i]
+		count[r.Verdict]++
+		if failedOnly && r.Verdict == emu.Pass {
+			continue
+		}
+		t = append(t, tableRow(r))
+	}
+	t.write(w, func(column int, cell, padded string) string {
+		switch {
+		case column != 1 || cell == "verdict":
+			return padded
+		case cell == string(emu.Pass):
+			return p.good(padded)
+		case cell == string(emu.Interrupted):
+			return p.odd(padded)
+		}
+		return p.bad(padded)
+	})
+	var words []string
+	for _, v := range []report.Verdict{emu.Pass, emu.Fail, report.Invalid, emu.Broken, emu.VerdictInternal, emu.Interrupted} {
+		if n := count[v]; n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n, v))
+		}
+	}
+	fmt.Fprintf(w, "\n%d scenarios: %s\n", len(d.Runs), strings.Join(words, ", "))
+}
+
+func tableRow(r *report.Run) []string {
+	row := []string{r.Scenario, string(r.Verdict), "-", "-", "-", "-", "-", fmt.Sprint(r.Seed), shortTime(r.Wall)}
 	if len(r.Checks) > 0 {
-		fmt.Fprintln(w)
-	}
-	for _, n := range r.Notes {
-		row("note", "%s", n)
-	}
-	for i, f := range r.Files {
-		name := ""
-		if i == 0 {
-			name = "files"
+		passed := 0
+		for _, c := range r.Checks {
+			if c.Passed {
+				passed++
+			}
 		}
-		row(name, "%s", f)
+		row[2] = fmt.Sprintf("%d of %d", passed, len(r.Checks))
 	}
-	row("again", "%s", r.Command())
-}
-
-// writeVerdict prints an expectation and, when it failed, why.
-func writeVerdict(w io.Writer, v *scenarios.Verdict) {
-	word := "ok  "
-	if !v.Passed {
-		word = "FAIL"
-	}
-	if v.Text == v.That {
-		fmt.Fprintf(w, "  %s  %s\n", word, v.That)
+	if o := r.Outcome; o != nil {
+		row[3], row[4] = fmt.Sprint(o.Published), fmt.Sprint(o.Acknowledged)
+		if r.DeliveryKnown {
+			row[5] = fmt.Sprint(o.Lost)
+		}
+		if o.Acknowledged > 0 {
+			row[6] = shortTime(o.LatencyP95)
+		}
 	} else {
-		fmt.Fprintf(w, "  %s  %s: %s\n", word, v.Text, v.That)
+		row[7], row[8] = "-", "-"
 	}
-	for line := range strings.Lines(v.Why) {
-		fmt.Fprintf(w, "        %s\n", strings.TrimRight(line, "\n"))
-	}
+	return row
 }

@@ -2,12 +2,77 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
+	"hilnet/emu"
 	"hilnet/scenarios"
 )
+
+// writeResult prints a result for a person.
+func writeResult(w io.Writer, p palette, r *emu.Result) {
+	o := r.Outcome
+	length := time.Duration(r.Length)
+	fmt.Fprintf(w, "%s: %s  (%v of device time in %v, seed %d)\n\n", r.Scenario, p.verdict(r.Verdict), length, r.Wall.Round(time.Millisecond), r.Seed)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "  %-13s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("published", "%d%s", o.Published, failed(o.PublishErrors))
+	row("acknowledged", "%d%s", o.Acknowledged, latency(o))
+	if r.ModelBroker {
+		row("delivered", "%d, lost %d, duplicated %d", o.Delivered, o.Lost, o.Duplicated)
+	} else {
+		row("delivered", "unknown: only the real broker knows")
+	}
+	row("received", "%d", o.Received)
+	row("connections", "%d, reconnects %d%s", o.Connects, o.Reconnects, failed(o.ConnectErrors))
+	for _, d := range o.Devices {
+		row("pool", "low-water mark %d of %d packets free (%s), %d requests found none", d.Pool.MinFree, d.Pool.Total, d.Name, d.Pool.EmptyRequests)
+	}
+	row("drops", "%s", drops(&o.Drops))
+	if r.Clock == scenarios.Real {
+		row("lateness", "median %v, 99 %% %v, maximum %v", r.Lateness.Quantile(0.5), r.Lateness.Quantile(0.99), r.Lateness.Max)
+	}
+	for _, e := range o.ConservationErrors {
+		row("UNACCOUNTED", "%s", e)
+	}
+	fmt.Fprintln(w)
+	for _, c := range r.Checks {
+		writeVerdict(w, p, &c)
+	}
+	if len(r.Checks) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, n := range r.Notes {
+		row("note", "%s", n)
+	}
+	for i, f := range r.Files {
+		name := ""
+		if i == 0 {
+			name = "files"
+		}
+		row(name, "%s", f)
+	}
+	row("again", "%s", r.Command())
+}
+
+// writeVerdict prints an expectation and, when it failed, why.
+func writeVerdict(w io.Writer, p palette, v *scenarios.Verdict) {
+	word := p.good("ok  ")
+	if !v.Passed {
+		word = p.bad("FAIL")
+	}
+	if v.Text == v.That {
+		fmt.Fprintf(w, "  %s  %s\n", word, v.That)
+	} else {
+		fmt.Fprintf(w, "  %s  %s: %s\n", word, v.Text, v.That)
+	}
+	for line := range strings.Lines(v.Why) {
+		fmt.Fprintf(w, "        %s\n", strings.TrimRight(line, "\n"))
+	}
+}
 
 func failed(n int) string {
 	if n == 0 {

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"hilnet/emu"
+	"hilnet/report"
+	"hilnet/scenarios"
+	"hilnet/sim"
+)
+
+// A batch is several scenarios that run side by side, one world each.
+type batch struct {
+	cli     *cli
+	flags   *runFlags
+	meter   *meter
+	entries []*found
+
+	mu    sync.Mutex
+	share []float64 // of each scenario, how much is done
+}
+
+// A done is what came of one scenario.
+type done struct {
+	report report.Run
+	result *emu.Result
+	err    error
+	stack  []byte // of a bug in hilnet
+}
+
+// run runs all of them and returns what came of each, in their order, as soon as
+// those before it are there.
+func (b *batch) run(ctx context.Context) iter.Seq[*done] {
+	b.share = make([]float64, len(b.entries))
+	ready := make([]chan *done, len(b.entries))
+	virtual, realTime := make(chan int, len(b.entries)), make(chan int, len(b.entries))
+	for i, e := range b.entries {
+		ready[i] = make(chan *done, 1)
+		if e.sc != nil && e.sc.Clock == scenarios.Real {
+			realTime <- i
+		} else {
+			virtual <- i
+		}
+	}
+	close(virtual)
+	close(realTime)
+	work := func(jobs <-chan int) {
+		for i := range jobs {
+			d := b.one(ctx, i)
+			b.progress(i, 1, "")
+			ready[i] <- d
+		}
+	}
+	var workers sync.WaitGroup
+	n := b.flags.parallel
+	if n == 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	for range min(n, len(b.entries)) {
+		workers.Go(func() { work(virtual) })
+	}
+	go func() {
+		// Beside others a run in real time would be late.
+		workers.Wait()
+		work(realTime)
+	}()
+	return func(yield func(*done) bool) {
+		for _, r := range ready {
+			if !yield(<-r) {
+				return
+			}
+		}
+	}
+}
+
+// one runs one scenario.
+func (b *batch) one(ctx context.Context, i int) (d *done) {
+	e := b.entries[i]
+	if e.err != nil {
+		return &done{report: report.Failed(e.name(), e.source, report.Invalid, e.err), err: e.err}
+	}
+	if ctx.Err() != nil {
+		return &done{report: report.Failed(e.name(), e.source, emu.Interrupted, errors.New("interrupted before it began")), err: ctx.Err()}
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err := fmt.Errorf("%s: %v", e.source, p)
+			d = &done{report: report.Failed(e.name(), e.source, emu.VerdictInternal, err), err: err, stack: debug.Stack()}
+		}
+	}()
+	opt := emu.Options{Out: b.flags.out, Source: sourceWithSettings(e.source, b.flags.settings)}
+	if b.flags.hasSeed {
+		opt.Seed = &b.flags.seed
+	}
+	if b.meter.mode != progressNone {
+		opt.Progress = func(now, end sim.Time) {
+			b.progress(i, now.Seconds()/end.Seconds(), fmt.Sprintf("%v of %v", time.Duration(now).Round(time.Second), time.Duration(end)))
+		}
+	}
+	result, err := emu.Run(ctx, e.sc, opt)
+	if result == nil {
+		return &done{report: report.Failed(e.name(), e.source, verdictOf(err), err), err: err}
+	}
+	d = &done{report: report.NewRun(result, e.source), result: result, err: err}
+	if err != nil {
+		d.report.Error = err.Error()
+	}
+	return d
+}
+
+// verdictOf tells what an error is about that kept a run from beginning.
+func verdictOf(err error) report.Verdict {
+	var env *emu.EnvironmentError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return emu.Interrupted
+	case errors.As(err, &env):
+		return emu.Broken
+	}
+	return report.Invalid
+}
+
+// sourceWithSettings is how the command that repeats a run names the scenario.
+func sourceWithSettings(source string, settings []emu.Setting) string {
+	words := emu.Quote(source)
+	for _, s := range settings {
+		words += " --set " + emu.Quote(s.String())
+	}
+	return words
+}
+
+// progress shows how much of all scenarios is done. Of a single one it tells the
+// time of the run.
+func (b *batch) progress(i int, share float64, detail string) {
+	b.mu.Lock()
+	b.share[i] = share
+	sum := 0.0
+	for _, s := range b.share {
+		sum += s
+	}
+	b.mu.Unlock()
+	if len(b.share) > 1 {
+		detail = ""
+	}
+	b.meter.update(sum, float64(len(b.share)), detail)
+}

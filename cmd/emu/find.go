@@ -1,0 +1,178 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"hilnet/emu"
+	"hilnet/scenarios"
+)
+
+// A found scenario is what an argument stands for.
+type found struct {
+	source string // how to name it again
+	sc     *scenarios.Scenario
+	err    error // what is wrong in the file
+}
+
+// name returns the name of the scenario, or of its file when it has none.
+func (f *found) name() string {
+	if f.sc != nil {
+		return f.sc.Name
+	}
+	return filepath.Base(f.source)
+}
+
+// find returns the scenarios that arguments stand for: names of the library,
+// files, and folders, of which all files are taken. What is wrong in a file is
+// in the entry; an error is one of the command line or the machine.
+func find(args []string) ([]*found, error) {
+	var all []*found
+	for _, arg := range args {
+		sources, err := sourcesOf(arg)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range sources {
+			f := &found{source: s}
+			if f.sc, f.err = load(s); f.err != nil && !isScenarioError(f.err) {
+				return nil, f.err
+			}
+			all = append(all, f)
+		}
+	}
+	return all, nil
+}
+
+func isScenarioError(err error) bool {
+	var sc *scenarios.Error
+	return errors.As(err, &sc)
+}
+
+// sourcesOf returns the name, the file, or the files of a folder.
+func sourcesOf(arg string) ([]string, error) {
+	info, err := os.Stat(arg)
+	isDir := err == nil && info.IsDir()
+	if !isDir || !looksLikeFile(arg) && inLibrary(arg) {
+		return []string{arg}, nil
+	}
+	var files []string
+	err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != arg && strings.HasPrefix(d.Name(), "."):
+			return filepath.SkipDir
+		case !d.IsDir() && isYAML(path):
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, &emu.EnvironmentError{Op: "read the folder", Err: err, Hint: "name the files themselves"}
+	}
+	if len(files) == 0 {
+		return nil, usagef("the folder %s has no scenario: no file that ends in .yaml or .yml (emu show link-drop > %s makes one)",
+			arg, filepath.Join(arg, "mine.yaml"))
+	}
+	return files, nil
+}
+
+func inLibrary(name string) bool {
+	_, err := scenarios.Source(name)
+	return err == nil
+}
+
+// load finds a scenario: a file if the argument looks like one or exists, else
+// a built-in one.
+func load(arg string) (*scenarios.Scenario, error) {
+	if looksLikeFile(arg) {
+		return loadFile(arg)
+	}
+	sc, err := scenarios.Open(arg)
+	if err == nil || !errors.Is(err, scenarios.ErrNotFound) {
+		return sc, err
+	}
+	if _, statErr := os.Stat(arg); statErr == nil {
+		return loadFile(arg)
+	}
+	return nil, usagef("%s (emu list shows all; the name of a file ends in .yaml)", bare(err))
+}
+
+func loadFile(name string) (*scenarios.Scenario, error) {
+	sc, err := scenarios.LoadFile(name)
+	switch {
+	case err == nil || isScenarioError(err):
+		return sc, err
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, usagef("%s: no such file%s", name, nearFile(name))
+	}
+	return nil, &emu.EnvironmentError{Op: "read the scenario", Err: err, Hint: "check its rights"}
+}
+
+// nearFile names a file beside it that was most likely meant.
+func nearFile(name string) string {
+	dir := filepath.Dir(name)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Sprintf(", nor a folder %s (emu list shows the built-in scenarios)", dir)
+	}
+	var names []string
+	for _, e := range entries {
+		if isYAML(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	for _, e := range scenarios.Library() {
+		names = append(names, e.Name)
+	}
+	if near := emu.Nearest(filepath.Base(name), names); near != "" && isYAML(near) {
+		return fmt.Sprintf(", did you mean %q?", filepath.Join(dir, near))
+	}
+	if base := strings.TrimSuffix(filepath.Base(name), filepath.Ext(name)); inLibrary(base) {
+		return fmt.Sprintf(", but a built-in scenario: emu run %s", base)
+	}
+	return " (emu list shows the built-in scenarios)"
+}
+
+// source returns the text of what load found.
+func source(arg string) ([]byte, error) {
+	if !looksLikeFile(arg) {
+		if text, err := scenarios.Source(arg); err == nil {
+			return text, nil
+		}
+	}
+	return os.ReadFile(arg)
+}
+
+func isYAML(name string) bool {
+	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
+}
+
+func looksLikeFile(arg string) bool { return strings.ContainsAny(arg, `/\`) || isYAML(arg) }
+
+// parseSettings reads the values of --set.
+func parseSettings(texts []string) ([]emu.Setting, error) {
+	var all []emu.Setting
+	for _, text := range texts {
+		s, err := emu.ParseSetting(text)
+		if err != nil {
+			return nil, usagef("--set: %s", bare(err))
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// settingError says which flag is wrong.
+func settingError(err error) error {
+	var set *emu.SettingError
+	if errors.As(err, &set) {
+		return usagef("--set %w", err)
+	}
+	return err
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"hilnet/emu"
+	"hilnet/report"
+	"hilnet/scenarios"
+	"hilnet/trace"
+)
+
+func (c *cli) listCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:               "list",
+		Short:             "List the built-in scenarios",
+		Example:           "  emu list\n  emu list --json",
+		Args:              arguments(0, 0, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(*cobra.Command, []string) error {
+			entries := scenarios.Library()
+			if asJSON {
+				type entry struct {
+					Name    string `json:"name"`
+					Summary string `json:"summary"`
+				}
+				all := []entry{}
+				for _, e := range entries {
+					all = append(all, entry(e))
+				}
+				return c.writeJSON(all)
+			}
+			width := 0
+			for _, e := range entries {
+				width = max(width, len(e.Name))
+			}
+			for _, e := range entries {
+				fmt.Fprintf(c.stdout, "%-*s  %s\n", width, e.Name, e.Summary)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array of name and summary")
+	return cmd
+}
+
+func (c *cli) writeJSON(v any) error {
+	enc := json.NewEncoder(c.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func (c *cli) showCommand() *cobra.Command {
+	var resolved bool
+	var sets []string
+	cmd := &cobra.Command{
+		Use:   "show NAME|FILE",
+		Short: "Print a scenario",
+		Long: `show prints a scenario as it was written, a good start for one of your own.
+With --resolved or --set it prints every key with the value that a run uses.`,
+		Example:           "  emu show link-drop > mine.yaml\n  emu show mine.yaml --resolved\n  emu show link-drop --set pool.packets=8",
+		Args:              arguments(1, 1, "the name of a scenario or a file"),
+		ValidArgsFunction: completeScenarios,
+		RunE: func(_ *cobra.Command, args []string) error {
+			sc, err := load(args[0])
+			if err != nil {
+				return err
+			}
+			settings, err := parseSettings(sets)
+			if err != nil {
+				return err
+			}
+			if sc, err = emu.Set(sc, settings...); err != nil {
+				return settingError(err)
+			}
+			text, err := source(args[0])
+			if resolved || len(settings) > 0 {
+				text, err = sc.Resolved()
+			}
+			if err != nil {
+				return err
+			}
+			_, err = c.stdout.Write(text)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&resolved, "resolved", false, "fill in every default")
+	addSet(cmd, &sets)
+	return cmd
+}
+
+func (c *cli) validateCommand() *cobra.Command {
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "validate NAME|FILE|DIR…",
+		Short: "Check scenarios without running them",
+		Long: `validate reads scenarios as run does and says what is wrong with each: place,
+excerpt, hint. Of a folder it takes every file that ends in .yaml or .yml, those
+in folders below it too.`,
+		Example:           "  emu validate mine.yaml\n  emu validate tests/scenarios --quiet",
+		Args:              arguments(1, -1, "at least one file, folder or name"),
+		ValidArgsFunction: completeScenarios,
+		RunE: func(_ *cobra.Command, args []string) error {
+			all, err := find(args)
+			if err != nil {
+				return err
+			}
+			var failed []error
+			for _, f := range all {
+				if f.err != nil {
+					failed = append(failed, f.err)
+				} else if !quiet {
+					fmt.Fprintf(c.stdout, "%s: valid: %d devices, %d timeline entries, %d expectations, %v\n",
+						f.source, len(f.sc.Devices), len(f.sc.Timeline), len(f.sc.Expect), f.sc.Duration)
+				}
+			}
+			return errors.Join(failed...)
+		},
+	}
+	cmd.Flags().BoolVar(&quiet, "quiet", false, "print nothing about scenarios that are valid")
+	return cmd
+}
+
+func (c *cli) schemaCommand() *cobra.Command {
+	var result bool
+	cmd := &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of scenario files",
+		Long: `schema prints the JSON Schema (draft 2020-12) of scenario files, for editors: save
+it and put "# yaml-language-server: $schema=FILE" into the first line of a
+scenario. With --result it prints the schema of what emu run --json prints.`,
+		Example:           "  emu schema > scenario.schema.json\n  emu schema --result",
+		Args:              arguments(0, 0, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(*cobra.Command, []string) error {
+			text := scenarios.Schema
+			if result {
+				text = report.Schema
+			}
+			_, err := c.stdout.Write(text)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&result, "result", false, "the schema of emu run --json instead")
+	return cmd
+}
+
+func (c *cli) versionCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:               "version",
+		Short:             "Print the versions that a run depends on",
+		Example:           "  emu version\n  emu version --json",
+		Args:              arguments(0, 0, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(*cobra.Command, []string) error {
+			if asJSON {
+				return c.writeJSON(struct {
+					Hilnet   string `json:"hilnet"`
+					Go       string `json:"go"`
+					OS       string `json:"os"`
+					Arch     string `json:"arch"`
+					Scenario int    `json:"scenario_version"`
+					Result   int    `json:"result_version"`
+					Trace    int    `json:"trace_version"`
+				}{emu.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, scenarios.Version, report.Version, trace.Version})
+			}
+			fmt.Fprintf(c.stdout, "hilnet %s\n%s %s/%s\nscenario language %d\n",
+				emu.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, scenarios.Version)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object, with the versions of the file formats")
+	return cmd
+}
