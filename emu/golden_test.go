@@ -70,12 +70,12 @@ func replayRecording(t *testing.T, r *golden.Recording, opt goldenOptions) *repl
 	if err != nil {
 		t.Fatal(err)
 	}
-	iface, err := nic.New(loop, kernel, log, nic.Config{Node: "device", MAC: golden.DeviceMAC, RXPool: pool, RXLatency: rxLatency})
+	iface, err := nic.New(loop, kernel, log, nic.Config{Node: "device", MAC: golden.DeviceMAC, RXPool: pool})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ip, err := embedded.New(loop, kernel, log, embedded.Config{
-		Node: "device", Addr: netip.MustParsePrefix("10.50.0.2/24"), Pool: pool, NIC: iface, Rand: opt.rand,
+		Node: "device", Addr: netip.MustParsePrefix("10.50.0.2/24"), Pool: pool, NIC: iface, Rand: opt.rand, Latency: rxLatency,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package nic
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"hilnet/link"
 	"hilnet/sim"
@@ -52,10 +51,6 @@ type Config struct {
 	RXOffset int   // 0: DefaultRXOffset; negative: none
 	RXRing   int   // packets that the driver's receive ring holds for good
 	MTU      int   // 0: DefaultMTU
-	// RXLatency is the time from a frame's arrival in a packet to its way up to
-	// the stack. Frames that arrive meanwhile go up with it, before any thread
-	// runs: a driver that defers its work, or a slow processor, sees bursts.
-	RXLatency time.Duration
 }
 
 // Counters count frames. RX frames are delivered or dropped, TX frames sent or
@@ -78,10 +73,6 @@ type NIC struct {
 	state  State
 	notify []func(State)
 	count  Counters
-
-	arrived *Packet // wait for RXLatency, by QueueNext
-	newest  *Packet
-	rxTimer *sim.Timer
 }
 
 // New returns a NIC with its link up. If the pool cannot fill the receive ring
@@ -92,8 +83,8 @@ func New(loop *sim.Loop, kernel *rtos.Kernel, tr *trace.Log, cfg Config) (*NIC, 
 		return nil, errors.New("nic: no pool for arriving frames")
 	case kernel == nil || kernel.Loop() != loop:
 		return nil, errors.New("nic: the kernel belongs to another loop")
-	case cfg.MTU < 0 || cfg.RXRing < 0 || cfg.RXLatency < 0:
-		return nil, fmt.Errorf("nic: MTU %d, receive ring of %d packets, latency %v", cfg.MTU, cfg.RXRing, cfg.RXLatency)
+	case cfg.MTU < 0 || cfg.RXRing < 0:
+		return nil, fmt.Errorf("nic: MTU %d, receive ring of %d packets", cfg.MTU, cfg.RXRing)
 	}
 	if cfg.MTU == 0 {
 		cfg.MTU = DefaultMTU
@@ -119,9 +110,7 @@ func New(loop *sim.Loop, kernel *rtos.Kernel, tr *trace.Log, cfg Config) (*NIC, 
 		}
 		p.SetHolder("rx ring")
 	}
-	n := &NIC{kernel: kernel, trace: tr, cfg: cfg, state: LinkUp}
-	n.rxTimer = loop.NewTimer(func() { kernel.Interrupt(n.handUp) })
-	return n, nil
+	return &NIC{kernel: kernel, trace: tr, cfg: cfg, state: LinkUp}, nil
 }
 
 // MAC returns the interface's hardware address.
@@ -224,29 +213,7 @@ func (n *NIC) receive(f *link.Frame) {
 	n.count.RxFrames++
 	n.count.RxBytes += uint64(len(f.Data))
 	f.Release()
-	if n.cfg.RXLatency == 0 {
-		n.upper(p)
-		return
-	}
-	if n.arrived == nil {
-		n.arrived = p
-		n.rxTimer.ResetAfter(n.cfg.RXLatency)
-	} else {
-		n.newest.QueueNext = p
-	}
-	n.newest = p
-}
-
-// handUp gives the stack what has arrived since the last time.
-func (n *NIC) handUp() {
-	p := n.arrived
-	n.arrived, n.newest = nil, nil
-	for p != nil {
-		next := p.QueueNext
-		p.QueueNext = nil
-		n.upper(p)
-		p = next
-	}
+	n.upper(p)
 }
 
 func (n *NIC) drop(f *link.Frame, way string, reason trace.DropReason) {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 )
 
@@ -9,12 +10,22 @@ import (
 // length counts as if a zero byte followed it, so only the last of several
 // pieces may be odd. The result must be passed to Fold or to another Sum.
 func Sum(sum uint32, data []byte) uint32 {
-	acc := uint64(sum)
+	// Carries of 64-bit additions are added at the end: they count 1 each modulo
+	// 65,535, as those of 16-bit additions do.
+	acc, carry := uint64(sum), uint64(0)
+	for len(data) >= 32 {
+		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(data), carry)
+		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(data[8:]), carry)
+		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(data[16:]), carry)
+		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(data[24:]), carry)
+		data = data[32:]
+	}
 	for len(data) >= 8 {
-		v := binary.BigEndian.Uint64(data)
-		acc += v>>32 + v&0xffffffff
+		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(data), carry)
 		data = data[8:]
 	}
+	acc, carry = bits.Add64(acc, 0, carry)
+	acc = acc>>32 + acc&0xffffffff + carry
 	for len(data) >= 2 {
 		acc += uint64(binary.BigEndian.Uint16(data))
 		data = data[2:]
