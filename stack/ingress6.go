@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"slices"
+
 	"hilnet/link"
 
 	"hilnet/nic"
@@ -19,7 +21,7 @@ func (h *Host) arriveIPv6(l *wire.Layers, frame []byte, id uint64, packet *nic.P
 	src, dst := l.IPv6.Src(), l.IPv6.Dst()
 	own := n.find(dst)
 	switch {
-	case dst.IsMulticast() && !n.listens(wire.MulticastMAC(dst)), !dst.IsMulticast() && own == nil:
+	case dst.IsMulticast() && !slices.Contains(n.groups, dst), !dst.IsMulticast() && own == nil:
 		return refuse("ip", trace.DropNotForUs, dst.String())
 	case src.IsMulticast() || src.IsLoopback() || src.Is4In6() || n.owns(src):
 		return refuse("ip", trace.DropMalformed, "source address "+src.String())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -43,7 +44,7 @@ type inet6 struct {
 	prefixes []prefix6
 	routers  []*router6
 	nd       ndCache
-	groups   []wire.MAC // Ethernet addresses of multicast groups
+	groups   []netip.Addr // multicast groups; one for each address
 	solicit  routerSolicitor
 	advert   advertiser
 	notify   []func(netip.Prefix)
@@ -114,7 +115,7 @@ func newInet6(h *Host) *inet6 {
 	n := &inet6{
 		host: h, hopLimit: h.profile.HopLimit,
 		random: sim.NewRand(h.loop.Seed(), "stack/"+h.cfg.Node+"/ipv6"),
-		groups: []wire.MAC{wire.MulticastMAC(wire.AllNodes)},
+		groups: []netip.Addr{wire.AllNodes},
 	}
 	n.nd.init(n)
 	return n
@@ -144,7 +145,7 @@ func (n *inet6) start() {
 	}
 	if cfg.Advertise.IsValid() {
 		n.prefixes = append(n.prefixes, prefix6{cfg.Advertise.Masked(), sim.Never})
-		n.groups = append(n.groups, wire.MulticastMAC(wire.AllRouters))
+		n.groups = append(n.groups, wire.AllRouters)
 		n.advert.start(n)
 	}
 }
@@ -154,7 +155,7 @@ func (n *inet6) add(prefix netip.Prefix) *addr6 {
 	h := n.host
 	a := &addr6{prefix: prefix, state: tentative, preferred: sim.Never, valid: sim.Never, left: h.cfg.DAD}
 	n.addrs = append(n.addrs, a)
-	n.groups = append(n.groups, wire.MulticastMAC(wire.SolicitedNode(prefix.Addr())))
+	n.groups = append(n.groups, wire.SolicitedNode(prefix.Addr()))
 	a.dad = h.loop.NewTimer(func() { n.lookForDuplicate(a) })
 	a.expiry = h.loop.NewTimer(func() { n.remove(a) })
 	if a.left == 0 {
@@ -214,18 +215,12 @@ func (n *inet6) remove(a *addr6) {
 	if a.state == assigned {
 		n.host.enter(func() { n.host.gvisor.RemoveAddress(nicID, toGVisor(a.prefix.Addr())) })
 	}
-	for i, other := range n.addrs {
-		if other == a {
-			n.addrs = append(n.addrs[:i], n.addrs[i+1:]...)
-			break
-		}
+	if i := slices.Index(n.addrs, a); i >= 0 {
+		n.addrs = slices.Delete(n.addrs, i, i+1)
 	}
-	mac := wire.MulticastMAC(wire.SolicitedNode(a.prefix.Addr()))
-	for i, g := range n.groups {
-		if g == mac {
-			n.groups = append(n.groups[:i], n.groups[i+1:]...) // another address may have its own entry
-			break
-		}
+	// Another address may have an entry of its own for the same group.
+	if i := slices.Index(n.groups, wire.SolicitedNode(a.prefix.Addr())); i >= 0 {
+		n.groups = slices.Delete(n.groups, i, i+1)
 	}
 	n.event("address " + a.prefix.String() + " has expired")
 }
@@ -313,7 +308,7 @@ func (n *inet6) listens(mac wire.MAC) bool {
 		return false
 	}
 	for _, g := range n.groups {
-		if g == mac {
+		if wire.MulticastMAC(g) == mac {
 			return true
 		}
 	}

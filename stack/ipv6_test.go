@@ -526,3 +526,56 @@ func TestAFragmentedPing6IsAnswered(t *testing.T) {
 		t.Errorf("%d fragments:\n%s", n, strings.Join(w.frames, "\n"))
 	}
 }
+
+// icmpErrorToA has a get an ICMPv6 error of b about a frame of its own.
+func (w *world) icmpErrorToA(typ, code uint8, word uint32, frame []byte) {
+	original := bytes.Clone(frame[wire.EthernetHeaderLen:])
+	f, b := newMessage(1240)
+	n := wire.PutICMPv6Error(b, typ, code, word, original, linkB, addr6A.Addr())
+	f.Data = f.Data[:wire.EthernetHeaderLen+wire.IPv6HeaderLen+n]
+	wire.PutEthernet(f.Data, macA, macB, wire.EtherTypeIPv6)
+	wire.PutIPv6(f.Data[wire.EthernetHeaderLen:], wire.ProtocolICMPv6, 64, linkB, addr6A.Addr(), n)
+	w.a.Put(f)
+}
+
+func TestICMPv6ErrorsReachTCP(t *testing.T) {
+	for _, code := range []uint8{wire.ICMPv6NoRoute, wire.ICMPv6AddressUnreachable} {
+		w := newWorld(t, 1).dual(nil)
+		w.lose = func(fromA bool, _ int, data []byte) bool {
+			if fromA && strings.Contains(wire.Summary(data), "[SYN]") {
+				w.loop.After(time.Millisecond, func() { w.icmpErrorToA(wire.ICMPv6Unreachable, code, 0, data) })
+				return false
+			}
+			return false
+		}
+		c, err := w.a.Dial(netip.AddrPortFrom(addr6B.Addr(), 80))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := new(stream).attach(c)
+		w.run(25 * time.Millisecond)
+		if !errors.Is(s.err, ErrUnreachable) {
+			t.Errorf("code %d: the connection ended with %v, drops %v", code, s.err, w.drops)
+		}
+	}
+}
+
+func TestPacketTooBigMakesSegmentsSmaller(t *testing.T) {
+	w := newWorld(t, 1).dual(nil)
+	told := 0
+	w.lose = func(fromA bool, _ int, data []byte) bool {
+		if !fromA || len(data) <= wire.EthernetHeaderLen+1400 {
+			return false
+		}
+		told++
+		original := bytes.Clone(data)
+		w.loop.After(time.Millisecond, func() { w.icmpErrorToA(wire.ICMPv6PacketTooBig, 0, 1400, original) })
+		return true
+	}
+	client, server := w.dial6(80)
+	client.send(pattern(100_000, 1))
+	w.run(60 * time.Second)
+	if !bytes.Equal(server.got.Bytes(), pattern(100_000, 1)) || told == 0 || told > 20 {
+		t.Errorf("server has %d bytes, %d packets were too big; drops %v", server.got.Len(), told, w.drops)
+	}
+}

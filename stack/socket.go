@@ -87,7 +87,7 @@ func (s *PacketSocket) Connect(server netip.AddrPort, wait rtos.Ticks) nic.Statu
 		return nic.NotCreated
 	case s.phase != idle && s.phase != lost:
 		return nic.NotClosed
-	case server.Addr().IsUnspecified() || s.host.isBroadcast(server.Addr()) || !s.host.source(server.Addr()).IsValid():
+	case server.Addr().IsUnspecified() || s.host.isBroadcast(server.Addr()) || !s.host.source(server.Addr()).IsValid() || !s.host.hasRoute(server.Addr()):
 		return nic.IPAddressError
 	case server.Port() == 0:
 		return nic.InvalidPort

@@ -315,6 +315,7 @@ func TestReadingAndWritingDoNotAllocate(t *testing.T) {
 	PutARP(arp[14:], ARPRequest, macA, addrA, MAC{}, addrB)
 	out := make([]byte, 1500)
 	options := synOptions()
+	solicit := ndFrames()[0]
 	var sink int
 	got := testing.AllocsPerRun(100, func() {
 		var l Layers
@@ -328,6 +329,9 @@ func TestReadingAndWritingDoNotAllocate(t *testing.T) {
 		l.IPv4.SetID(uint16(sink))
 		_ = l.Parse(arp)
 		_ = l.ARP.Target()
+		_ = l.Parse(solicit)
+		n, _ := l.ICMPv6.Neighbor(l.Payload)
+		PutNeighbor(out, ICMPv6NeighborAdvert, &n, link6B, link6A)
 		_ = l.Parse(frame[:20])
 		PutIPv4(out, IPv4Fields{Src: addrA, Dst: addrB, Protocol: ProtocolTCP}, 40)
 		PutTCP(out[20:], TCPFields{Options: options}, addrA, addrB, 20)
