@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"gvisor.dev/gvisor/pkg/log"
 	"gvisor.dev/gvisor/pkg/refs"
 )
 
@@ -20,4 +21,13 @@ func TestMain(m *testing.M) {
 	}
 	refs.DoLeakCheck()
 	os.Exit(code)
+}
+
+// gVisor's packages hold on to the first logger, so that one must be silent.
+func TestGVisorLogsNothing(t *testing.T) {
+	before := log.Log()
+	newWorld(t, 1).hosts(Linux(), Linux())
+	if _, silent := log.Log().Emitter.(quiet); !silent || log.Log() != before {
+		t.Errorf("gVisor logs to a %T", log.Log().Emitter)
+	}
 }
