@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"hilnet/link"
-	"hilnet/nic"
 	"hilnet/scenarios"
 	"hilnet/sim"
 	"hilnet/trace"
@@ -48,19 +47,22 @@ func (w *World) build() error {
 	if err != nil {
 		return err
 	}
+	w.byName = map[string]*device{}
+	w.trace.Subscribe(w.observe)
 	for _, cfg := range w.deviceOrder() {
 		d, err := w.newDevice(cfg)
 		if err != nil {
 			return fmt.Errorf("emu: device %q: %w", cfg.Name, err)
 		}
 		w.devices = append(w.devices, d)
+		w.byName[cfg.Name] = d
 		if err := w.connect(d, network); err != nil {
 			return err
 		}
 	}
 	w.schedule()
 	for _, d := range w.devices {
-		d.start()
+		d.switchOn()
 	}
 	w.reportProgress()
 	return nil
@@ -87,9 +89,8 @@ func (w *World) connect(d *device, network network) error {
 	if err != nil {
 		return err
 	}
-	d.nic.SetWire(l.Up)
-	d.nic.OnState(func(s nic.State) { network.carrier(s != nic.LinkDown) })
-	l.Connect(d.nic, far)
+	d.wire, d.network = l.Up, network
+	l.Connect(link.SinkFunc(d.arrive), far)
 	return nil
 }
 

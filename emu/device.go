@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"hilnet/link"
 	"hilnet/mqtt"
 	"hilnet/nic"
 	"hilnet/scenarios"
@@ -19,16 +20,31 @@ import (
 // as in NetX's own samples.
 const appPriority = 20
 
-// A device is one model device: kernel, pool, NIC, stack, client, application.
+// A device is one model device: what stays when it reboots, and the machine that
+// runs at the moment.
 type device struct {
+	*machine
 	world    *World
 	cfg      *scenarios.Device
-	kernel   *rtos.Kernel
-	pool     *nic.Pool
-	nic      *nic.NIC
-	host     *stack.Host
-	client   *mqtt.Client
+	network  network
+	wire     link.Sink // the way to the network
 	nicState setting[nic.State]
+
+	on    bool // the machine runs
+	cuts  int  // power cuts that last
+	boots int  // starts so far
+	epoch int  // changes with every event of the power, so that an old plan to start is void
+}
+
+// A machine is a device from one start to the next reboot or power cut: kernel,
+// pool, NIC, stack, client, application.
+type machine struct {
+	kernel *rtos.Kernel
+	pool   *nic.Pool
+	nic    *nic.NIC
+	host   *stack.Host
+	port   link.Sink // for arriving frames
+	client *mqtt.Client
 
 	// What the application knows, from the client's events.
 	changed   sim.Cond // signalled when one of these changes
@@ -41,47 +57,63 @@ type device struct {
 }
 
 func (w *World) newDevice(cfg *scenarios.Device) (*device, error) {
-	d := &device{world: w, cfg: cfg, numbers: map[*scenarios.Publish]int{}}
-	d.kernel = rtos.NewKernel(w.loop, rtos.Config{})
+	d := &device{world: w, cfg: cfg}
+	d.nicState = setting[nic.State]{base: nic.LinkUp, apply: func(s nic.State) {
+		if d.on { // one that is off gets it when it starts
+			d.nic.SetState(s)
+		}
+	}}
 	var err error
-	d.pool, err = nic.NewPool(d.kernel, w.trace, nic.PoolConfig{
+	if d.machine, err = w.newMachine(d); err != nil {
+		return nil, err
+	}
+	w.onClose(func() error { d.host.Close(); return nil })
+	return d, nil
+}
+
+// newMachine makes a machine on which nothing runs yet.
+func (w *World) newMachine(d *device) (*machine, error) {
+	cfg := d.cfg
+	m := &machine{numbers: map[*scenarios.Publish]int{}, kernel: rtos.NewKernel(w.loop, rtos.Config{})}
+	var err error
+	m.pool, err = nic.NewPool(m.kernel, w.trace, nic.PoolConfig{
 		Name: scenarios.StagePool, Node: cfg.Name, Payload: int(cfg.Pool.Payload),
 		Packets: cfg.Pool.Packets, Memory: int(cfg.Pool.Memory),
 	})
 	if err != nil {
 		return nil, err
 	}
-	d.nic, err = nic.New(w.loop, d.kernel, w.trace, nic.Config{
-		Node: cfg.Name, MAC: cfg.MAC, RXPool: d.pool, MTU: cfg.MTU,
+	m.nic, err = nic.New(w.loop, m.kernel, w.trace, nic.Config{
+		Node: cfg.Name, MAC: cfg.MAC, RXPool: m.pool, MTU: cfg.MTU,
 	})
 	if err != nil {
 		return nil, err
 	}
-	d.nicState = setting[nic.State]{base: nic.LinkUp, apply: d.nic.SetState}
-	d.host, err = stack.New(w.loop, w.trace, stack.Config{
+	m.host, err = stack.New(w.loop, w.trace, stack.Config{
 		Node: cfg.Name, MAC: wire.MAC(cfg.MAC), Addr: cfg.Address, Gateway: cfg.Gateway, MTU: cfg.MTU,
-		Profile: w.profile(d),
+		Profile: w.bootProfile(d),
 	}, nil)
 	if err != nil {
 		return nil, err
 	}
-	w.onClose(func() error { d.host.Close(); return nil })
-	if err := d.host.Attach(d.kernel, d.nic); err != nil {
+	if err := m.host.Attach(m.kernel, m.nic); err != nil {
+		m.host.Close()
 		return nil, err
 	}
+	m.port = m.host.Port()
 	quirks := mqtt.NetX642()
 	if cfg.Quirks.None {
 		quirks = mqtt.NoQuirks()
 	}
-	d.client, err = mqtt.Create(mqtt.Config{
-		Kernel: d.kernel, Pool: d.pool, Socket: d.host.NewSocket(cfg.Name + " socket"), Trace: w.trace,
+	m.client, err = mqtt.Create(mqtt.Config{
+		Kernel: m.kernel, Pool: m.pool, Socket: m.host.NewSocket(cfg.Name + " socket"), Trace: w.trace,
 		Node: cfg.Name, ClientID: cfg.MQTT.ClientID, ThreadPriority: cfg.MQTT.ThreadPriority, Quirks: &quirks,
 	})
 	if err != nil {
+		m.host.Close()
 		return nil, err
 	}
-	w.trace.Subscribe(d.observe)
-	return d, nil
+	return m, nil
 }
 
 func stackProfile(p scenarios.Profile) stack.Profile {
@@ -109,11 +141,15 @@ func (d *device) start() {
 	}
 }
 
+// observe tells a device's application of its client's events.
+func (w *World) observe(e *trace.Event) {
+	if d := w.byName[e.Node]; d != nil && d.on {
+		d.observe(e)
+	}
+}
+
 // observe keeps what the application knows of its client.
 func (d *device) observe(e *trace.Event) {
-	if e.Node != d.cfg.Name {
-		return
-	}
 	switch e.Kind {
 	case trace.KindConnected:
 		d.connected = e.Status == 0

@@ -54,6 +54,8 @@ type World struct {
 	tally *scenarios.Tally
 
 	devices  []*device
+	byName   map[string]*device // looked up only, never ranged over
+	triggers []*trigger
 	links    []*cable
 	server   *server
 	files    *files

@@ -179,6 +179,52 @@ devices:
 broker: {kind: model}
 timeline: [{at: 1s, do: broker_publish, topic: kept, size: 20B, qos: 1}]
 `,
+	// Power, parameters, users, and what waits for something else.
+	`
+version: 1
+name: power
+duration: 40s
+network: 10.7.0.0/24
+params: {payload: from a parameter}
+devices:
+  - name: device-{i}
+    count: 1
+    start: 500ms
+    start_spread: 3s
+    boot: 2s
+    mqtt: {login: {user: me, password: word}}
+    reconnect: 1s
+    steps: [connect, {sleep: 1s}, publish: {topic: t, payload: "${payload}", qos: 1}, {sleep: 6s}, reboot: {}]
+broker: {users: [{name: me, password: word}]}
+timeline:
+  - {every: 2s, count: 4, until: 9s, label: tick, do: broker_publish, topic: a, payload: "{n}"}
+  - {after: {event: mqtt.connected, nth: 1, delay: 1s}, do: broker_publish, topic: b}
+  - {after: {label: tick, nth: 1, delay: 1500ms}, do: power_cut, for: 4s}
+`,
+	// Somebody who is refused.
+	`
+version: 1
+name: users
+duration: 3s
+devices: [{mqtt: {login: {user: me, password: guessed}}, steps: [connect]}]
+broker: {users: [{name: me, password: word}]}
+`,
+	// An event of one of two devices, and an action with no end.
+	`
+version: 1
+name: events
+duration: 40s
+devices:
+  - {name: a, steps: [connect, {sleep: 5s}, connect]}
+  - {name: b, start: 4s, steps: [connect]}
+broker: {kind: model}
+timeline:
+  - {label: one, at: 7s, do: broker_publish, topic: one}
+  - {label: two, at: 9s, do: broker_publish, topic: two}
+  - {after: {label: one}, do: broker_publish, topic: three}
+  - {after: {event: mqtt.connected, device: a}, do: reboot, device: a}
+  - {every: 10s, until: 25s, do: broker_publish, topic: four}
+`,
 }
 
 // keyValues are other values for keys whose alternative stands nowhere in the
@@ -190,6 +236,8 @@ var keyValues = map[string][]string{
 	"timeline[].link":                {"link-b"},
 	"timeline[].device":              {"b"},
 	"timeline[].value":               {"80%", "300ms", "2kbit"},
+	"timeline[].after.device":        {"b"},
+	"timeline[].after.label":         {"two"},
 }
 
 // keyElsewhere are the keys that no run in virtual time shows, and what does.
@@ -199,6 +247,7 @@ var keyElsewhere = map[string]string{
 	"about":              "emu list and emu show: below",
 	"clock":              "TestClockAndSpeedSetThePace",
 	"speed":              "TestClockAndSpeedSetThePace",
+	"include":            "TestAnIncludedFileAddsAndTheIncludingOneWins in package scenarios",
 	"devices[].gateway":  "TestTheKeysOfATapReachTheKernel",
 	"broker.kind":        "TestTheKeysOfATapReachTheKernel",
 	"broker.tap":         "TestTheKeysOfATapReachTheKernel",

@@ -29,7 +29,11 @@ type serverConn struct {
 }
 
 func (w *World) newServer(host *stack.Host) (*server, error) {
-	b, err := broker.New(broker.Config{Node: brokerNode, Trace: w.trace})
+	var users []broker.User
+	for _, u := range w.sc.Broker.Users {
+		users = append(users, broker.User{Name: u.Name, Password: u.Password})
+	}
+	b, err := broker.New(broker.Config{Node: brokerNode, Trace: w.trace, Users: users})
 	if err != nil {
 		return nil, fmt.Errorf("emu: %w", err)
 	}

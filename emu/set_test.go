@@ -18,7 +18,7 @@ devices:
 links:
   - {device: a, delay: 10ms}
   - {device: b, delay: 20ms}
-broker: {}
+broker: {users: [{name: u}]}
 timeline:
   - {at: 5s, do: loss, value: 10%, link: link-a}
 expect: [published == 0]
@@ -161,7 +161,7 @@ devices:
     steps: [connect, {publish: {topic: t}}, {subscribe: {topic: t}}, {unsubscribe: {topic: t}}, message_get,
       {sleep: 1s}, {wait_for: {event: acked}}, {every: {period: 1s, count: 1, do: [connect]}}, {repeat: {times: 1, do: [connect]}}]
 links: [{name: l}]
-broker: {}
+broker: {users: [{name: u}]}
 timeline: [{at: 1s, do: loss, value: 1%}]
 expect: [{text: x, that: published >= 0}]
 `

@@ -51,9 +51,27 @@ func (d *device) step(t *sim.Task, s *scenarios.Step) {
 		for range s.Repeat.Times {
 			d.do(t, s.Repeat.Do)
 		}
+	case s.Reboot != nil:
+		d.restart(t)
 	default:
 		panic("emu: an empty step passed validation")
 	}
+}
+
+// restart ends the connection in order and resets the device. It does not return.
+func (d *device) restart(t *sim.Task) {
+	d.wanted = false
+	if d.connected {
+		d.client.Disconnect()
+	}
+	m := d.machine
+	d.world.loop.At(t.Now(), func() {
+		if d.on && d.machine == m {
+			d.reset("software reset")
+		}
+	})
+	var never sim.Cond
+	t.Wait(&never, -1)
 }
 
 // Sizes of the buffers that message_get copies into: larger than any message

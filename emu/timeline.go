@@ -77,25 +77,105 @@ func must(err error) {
 	}
 }
 
+// A plan is an action and how often it has happened.
+type plan struct {
+	*scenarios.Action
+	times int
+	began sim.Time // of the first time
+}
+
+// A trigger is a plan that waits for something.
+type trigger struct {
+	plan *plan
+	left int // times that it must still happen
+}
+
 // schedule puts the scenario's timeline, and what Do added before Run, on the
 // loop. Entries of the same moment act in the order of the file.
 func (w *World) schedule() {
+	w.trace.Subscribe(w.watch)
 	actions := append(append([]scenarios.Action(nil), w.sc.Timeline...), w.pending...)
 	for i := range actions {
-		a := &actions[i]
-		w.loop.At(sim.Time(a.At), func() { w.act(a) })
+		p := &plan{Action: &actions[i]}
+		if p.After != nil {
+			w.triggers = append(w.triggers, &trigger{p, p.After.Nth})
+		} else {
+			w.loop.At(sim.Time(p.At), func() { w.begin(p) })
+		}
 	}
 }
 
-// act does an action now and undoes it after its time.
+// act does an action that Do was given: now, or when what it waits for happens.
 func (w *World) act(a *scenarios.Action) {
+	p := &plan{Action: a}
+	switch {
+	case p.After != nil:
+		w.triggers = append(w.triggers, &trigger{p, p.After.Nth})
+	case w.loop.Current() != nil && (a.Do == scenarios.ResetDevice || a.Do == scenarios.PowerCut):
+		// The caller is an App, which may be what the action ends.
+		w.loop.At(w.loop.Now(), func() { w.begin(p) })
+	default:
+		w.begin(p)
+	}
+}
+
+// watch counts events for those who wait for them.
+func (w *World) watch(e *trace.Event) {
+	if e.Status != 0 {
+		return
+	}
+	for _, t := range w.triggers {
+		after := t.plan.After
+		if after.Label != "" || string(e.Kind) != string(after.Event) {
+			continue
+		}
+		if d := w.byName[after.Device]; d != nil && e.Node != after.Device && e.Client != d.cfg.MQTT.ClientID {
+			continue
+		}
+		w.happened(t)
+	}
+}
+
+// happened counts what a trigger waits for, and plans its action.
+func (w *World) happened(t *trigger) {
+	if t.left--; t.left == 0 {
+		w.loop.After(t.plan.After.Delay.Std(), func() { w.begin(t.plan) })
+	}
+}
+
+// begin does an action for the first time and plans the next ones.
+func (w *World) begin(p *plan) {
+	p.began = w.loop.Now()
+	w.repeat(p)
+}
+
+func (w *World) repeat(p *plan) {
+	if p.Until > 0 && w.loop.Now() >= sim.Time(p.Until) {
+		return
+	}
+	p.times++
+	if p.Every > 0 && (p.Count == 0 || p.times < p.Count) {
+		w.loop.At(p.began.Add(time.Duration(p.times)*p.Every.Std()), func() { w.repeat(p) })
+	}
+	w.occur(p)
+}
+
+// occur does an action now and undoes it after its time.
+func (w *World) occur(p *plan) {
+	a := p.Action
 	w.acts++
 	id := w.acts
-	w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: describe(a)})
-	undo := w.apply(a, id)
+	text := describe(a)
+	w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: text})
+	for _, t := range w.triggers {
+		if a.Label != "" && t.plan.After.Label == a.Label {
+			w.happened(t)
+		}
+	}
+	undo := w.apply(p, id)
 	if a.For > 0 && undo != nil {
 		w.loop.After(a.For.Std(), func() {
-			w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: "end of " + describe(a)})
+			w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: "end of " + text})
 			undo()
 		})
 	}
@@ -104,7 +184,7 @@ func (w *World) act(a *scenarios.Action) {
 // target names what the action happens to.
 func (w *World) target(a *scenarios.Action) string {
 	switch a.Do {
-	case scenarios.LinkDown, scenarios.TxError, scenarios.Leak, scenarios.ReleaseLeak:
+	case scenarios.LinkDown, scenarios.TxError, scenarios.Leak, scenarios.ReleaseLeak, scenarios.ResetDevice, scenarios.PowerCut:
 		return a.Device
 	case scenarios.BrokerPublish:
 		return brokerNode
@@ -115,6 +195,9 @@ func (w *World) target(a *scenarios.Action) string {
 // describe puts an action in words for the trace.
 func describe(a *scenarios.Action) string {
 	var b strings.Builder
+	if a.Label != "" {
+		b.WriteString(a.Label + ": ")
+	}
 	b.WriteString(string(a.Do))
 	switch a.Do {
 	case scenarios.SetLoss:
@@ -141,7 +224,8 @@ func describe(a *scenarios.Action) string {
 }
 
 // apply does the action and returns what undoes it, nil if nothing does.
-func (w *World) apply(a *scenarios.Action, id int) (undo func()) {
+func (w *World) apply(p *plan, id int) (undo func()) {
+	a := p.Action
 	switch a.Do {
 	case scenarios.Blackhole:
 		return w.override(a, func(d *cableWay) { d.blackhole.set(id, true) }, func(d *cableWay) { d.blackhole.unset(id) })
@@ -163,8 +247,15 @@ func (w *World) apply(a *scenarios.Action, id int) (undo func()) {
 		w.device(a.Device).pool.Restore(a.Packets)
 		return nil
 	case scenarios.BrokerPublish:
-		w.server.publish(a.Topic, &a.Message, id)
+		w.server.publish(a.Topic, &a.Message, p.times)
 		return nil
+	case scenarios.ResetDevice:
+		w.device(a.Device).reset("reboot")
+		return nil
+	case scenarios.PowerCut:
+		d := w.device(a.Device)
+		d.powerCut()
+		return d.powerBack
 	}
 	panic(fmt.Sprintf("emu: action %q passed validation", a.Do))
 }
@@ -191,12 +282,11 @@ func (w *World) nicState(a *scenarios.Action, id int, s nic.State) func() {
 }
 
 func (w *World) device(name string) *device {
-	for _, d := range w.devices {
-		if d.cfg.Name == name {
-			return d
-		}
+	d := w.byName[name]
+	if d == nil {
+		panic(fmt.Sprintf("emu: device %q passed validation", name))
 	}
-	panic(fmt.Sprintf("emu: device %q passed validation", name))
+	return d
 }
 
 func (w *World) cable(name string) *cable {

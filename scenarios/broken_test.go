@@ -144,7 +144,7 @@ var broken = []brokenScenario{
 	{cut, "{do: blackhole}", "15:5", `lacks the key "at"`, "at: 7s"},
 	{cut, "{at: 20s, do: blackhol}", "15:19", `"blackhol"`, `did you mean "blackhole"?`},
 	{cut, "{at: 20s, do: blackhole, for: 0s}", "15:35", "too small", "1ms"},
-	{cut, "{at: 20s, do: blackhole, packets: 3}", "15:30", `blackhole does nothing with "packets"`, "at, do, for, link"},
+	{cut, "{at: 20s, do: blackhole, packets: 3}", "15:30", `blackhole does nothing with "packets"`, "do, for, link, direction"},
 	{cut, "{at: 20s, do: leak, for: 8s}", "15:5", `leak lacks the key "packets"`, "packets"},
 	{cut, "{at: 20s, do: leak, packets: 17}", "15:34", "only 16 packets", "fewer"},
 	{cut, "{at: 20s, do: loss, value: 10}", "15:32", "no percent sign", "10%"},
@@ -162,7 +162,7 @@ var broken = []brokenScenario{
 	{"lost == 0", `device("devise").lost == 0`, "17:12", `no device is called "devise"`, `did you mean "device"?`},
 	{"lost == 0", "drops.reason.los == 0", "17:18", `"los"`, `did you mean "loss"?`},
 	{"lost == 0", `link("link").up.drobbed == 0`, "17:21", `"drobbed"`, `did you mean "dropped"?`},
-	{"lost == 0", "any([1, 2], {true})", "17:5", `"any"`, "abs, ceil"},
+	{"lost == 0", "filter([1, 2], {true})", "17:5", `"filter"`, "abs, ceil"},
 	{"  - lost == 0", "  - {text: x}", "17:5", `lacks the key "that"`, "that:"},
 	{"lost == 0", "lost == 0" + strings.Repeat("+0", 240), "17:214", "the expression", "shorter"},
 }

@@ -18,6 +18,10 @@ func (c *checker) run() {
 	if len(c.errs) > 0 {
 		return
 	}
+	c.expand()
+	if len(c.errs) > 0 {
+		return
+	}
 	c.s.fill()
 	c.general()
 	c.names()
@@ -32,6 +36,7 @@ func (c *checker) run() {
 	for i := range c.s.Timeline {
 		c.action(index("timeline", i), &c.s.Timeline[i])
 	}
+	c.labels()
 	c.overlaps()
 	for i := range c.s.Expect {
 		c.expectation(index("expect", i)+".that", c.s.Expect[i].That)
@@ -46,6 +51,18 @@ func (c *checker) general() {
 	s := c.s
 	if !namePattern.MatchString(s.Name) {
 		c.failf("name", nameHint, "%q is not a name", s.Name)
+	}
+	if n := s.Network; n.IsValid() {
+		switch {
+		case !n.Addr().Is4() || n.Bits() < 8 || n.Bits() > 30:
+			c.failf("network", "write a network such as 10.0.0.0/24, with a prefix length from 8 to 30", "%s is not a network for a broker and devices", n)
+		case n != n.Masked():
+			c.failf("network", "write "+n.Masked().String(), "%s is an address in a network, not a network", n)
+		case s.Broker.Kind == BrokerTap:
+			c.failf("network", "remove it, and set broker.tap.address", "with a real broker the TAP's address says what the network is")
+		case !n.Contains(s.Broker.Address.Addr()):
+			c.failf("broker.address", "choose one in the network, or remove it", "%s is not in the network %s", s.Broker.Address.Addr(), n)
+		}
 	}
 	if s.Speed != 1 && s.Clock != Real {
 		c.failf("speed", "add clock: real, or remove speed", "virtual time has no speed: it is as fast as the machine allows")
@@ -96,6 +113,16 @@ var interfacePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 func (c *checker) broker() {
 	b := &c.s.Broker
+	for i, u := range b.Users {
+		path := index("broker.users", i)
+		if b.Kind == BrokerTap {
+			c.failf("broker.users", "tell the real broker, as mosquitto_passwd does", "hilnet cannot give a real broker users")
+			break
+		}
+		if slices.ContainsFunc(b.Users[:i], func(other User) bool { return other.Name == u.Name }) {
+			c.failf(path+".name", "remove one of them", "the user %q stands here twice", u.Name)
+		}
+	}
 	if b.Kind != BrokerTap {
 		if b.Tap != nil {
 			c.failf("broker.tap", "add kind: tap, or remove tap", "a broker of kind %s has no TAP", b.Kind)
@@ -125,6 +152,13 @@ func (c *checker) device(path string, d *Device) {
 	}
 	if d.Pool.Memory > 0 && d.Pool.Memory < 2*d.Pool.Payload {
 		c.failf(path+".pool.memory", "give it more memory or a smaller payload", "%s holds not even two packets of %s", d.Pool.Memory, d.Pool.Payload)
+	}
+	if d.Start+d.StartSpread >= c.s.Duration {
+		what := path + ".start"
+		if d.Start < c.s.Duration {
+			what = path + ".start_spread"
+		}
+		c.failf(what, "make the run longer, or let it start earlier", "%s may start at %s, and the run ends at %s", d.Name, d.Start+d.StartSpread, c.s.Duration)
 	}
 	m := &d.MQTT
 	if m.Keepalive.Std()%time.Second != 0 {
@@ -158,6 +192,9 @@ func (c *checker) steps(path string, steps []Step) {
 			continue
 		}
 		p = join(p, s.Name())
+		if s.Reboot != nil && i < len(steps)-1 {
+			c.failf(index(path, i+1), "put it in front of reboot, or remove it", "a step behind reboot is never reached")
+		}
 		switch {
 		case s.Subscribe != nil:
 			c.topicFilter(p+".topic", s.Subscribe.Topic)
@@ -205,7 +242,7 @@ func (c *checker) addresses() {
 		case !p.IsValid() || !p.Addr().Is4():
 			c.failf(path, "write an address and a prefix length, such as 10.0.0.2/24", "%s is not an IPv4 address with prefix length", p)
 		case !isHost(p):
-			c.failf(path, "choose another address", "%s is not the address of a host in its network", p)
+			c.failf(path, "choose another address, or a larger network", "%s is not the address of a host in its network", p)
 		case found:
 			c.failf(path, "give each its own address", "the address %s is taken by %s", p.Addr(), other)
 		default:
@@ -270,6 +307,7 @@ func isHost(p netip.Prefix) bool {
 
 // action checks one entry of the timeline.
 func (c *checker) action(path string, a *Action) {
+	c.when(path, a)
 	if a.At >= c.s.Duration {
 		c.failf(path+".at", "make the run longer, or let it happen earlier", "%s is not before the end of the run at %s", a.At, c.s.Duration)
 	}
@@ -302,38 +340,6 @@ func (c *checker) action(path string, a *Action) {
 		c.topicName(path+".topic", a.Topic)
 		c.message(path, &a.Message)
 	}
-}
-
-// overlaps refuses two actions on the same thing of which one is undone while
-// the other should hold.
-func (c *checker) overlaps() {
-	t := c.s.Timeline
-	for i := range t {
-		for j := range i {
-			first, second := &t[j], &t[i]
-			if second.At < first.At {
-				first, second = second, first
-			}
-			if sameTarget(first, second) && first.For > 0 && second.At < first.At+first.For {
-				c.failf(index("timeline", i), "let one end before the other begins",
-					"%s at %s begins while %s from %s to %s is still on", second.Do, second.At, first.Do, first.At, first.At+first.For)
-				break
-			}
-		}
-	}
-}
-
-func sameTarget(a, b *Action) bool {
-	nic := func(k ActionKind) bool { return k == LinkDown || k == TxError }
-	switch {
-	case nic(a.Do) && nic(b.Do):
-		return a.Device == b.Device
-	case a.Do == Leak || a.Do == ReleaseLeak || a.Do == BrokerPublish || a.Do != b.Do:
-		return false
-	}
-	aUp, aDown := a.Way.Takes()
-	bUp, bDown := b.Way.Takes()
-	return a.Link == b.Link && (aUp && bUp || aDown && bDown)
 }
 
 func linkNames(s *Scenario) []string {

@@ -56,8 +56,11 @@ func (s *Scenario) Validate() error {
 // ErrorAt returns an error about the value at a path, such as devices[0].app,
 // with its position when the scenario was loaded from a file.
 func (s *Scenario) ErrorAt(path, msg, what string) *Error {
-	return s.src.error(s.src.place(path), path, hint(what, "%s", msg))
+	return newError(s.place(path), path, hint(what, "%s", msg))
 }
+
+// place returns where the value at path, or the nearest thing around it, was read.
+func (s *Scenario) place(path string) place { return s.src.place(s.origin.path(path)) }
 
 // place returns where the value at path stands, or the nearest thing around it.
 func (s *source) place(path string) place {
@@ -87,17 +90,8 @@ func (s *Scenario) fill() {
 	s.fillBroker()
 	for i := range s.Devices {
 		d := &s.Devices[i]
-		if d.Name == "" {
-			d.Name = defaultDevice
-			if i > 0 {
-				d.Name = fmt.Sprintf("%s-%d", defaultDevice, i+1)
-			}
-		}
 		if d.MAC == (MAC{}) {
 			d.MAC = MAC{2, 0, 0, 0, byte((i + 2) >> 8), byte(i + 2)}
-		}
-		if !d.Address.IsValid() {
-			d.Address = s.nextAddress(i + 1)
 		}
 		if d.Pool.Packets == 0 && d.Pool.Memory == 0 {
 			d.Pool.Packets = defaultPackets
@@ -106,6 +100,7 @@ func (s *Scenario) fill() {
 			d.MQTT.ClientID = d.Name
 		}
 	}
+	s.fillAddresses()
 	s.fillLinks()
 	for i := range s.Timeline {
 		s.fillAction(&s.Timeline[i])
@@ -127,22 +122,37 @@ func (s *Scenario) fillBroker() {
 	case b.Address.IsValid():
 	case b.Tap != nil:
 		b.Address = b.Tap.Address
+	case s.Network.IsValid():
+		b.Address = netip.PrefixFrom(after4(s.Network.Masked().Addr(), 1), s.Network.Bits())
 	default:
 		b.Address = netip.MustParsePrefix(defaultBroker)
 	}
 }
 
-// nextAddress returns the n-th address behind the broker's or the TAP's.
-func (s *Scenario) nextAddress(n int) netip.Prefix {
+// fillAddresses gives each device without an address the next one behind the
+// broker's or the TAP's that nobody has.
+func (s *Scenario) fillAddresses() {
 	from := s.Broker.Address
 	if s.Broker.Tap != nil && s.Broker.Tap.Address.IsValid() {
 		from = s.Broker.Tap.Address
 	}
-	a := from.Addr()
-	for range n {
-		a = a.Next()
+	if !from.Addr().Is4() {
+		return // an error that addresses reports
 	}
-	return netip.PrefixFrom(a, from.Bits())
+	taken := map[netip.Addr]bool{from.Addr(): true, s.Broker.Address.Addr(): true}
+	for i := range s.Devices {
+		taken[s.Devices[i].Address.Addr()] = true
+	}
+	next := from.Addr()
+	for i := range s.Devices {
+		if d := &s.Devices[i]; !d.Address.IsValid() {
+			for taken[next] {
+				next = after4(next, 1)
+			}
+			d.Address = netip.PrefixFrom(next, from.Bits())
+			taken[next] = true
+		}
+	}
 }
 
 // fillLinks names the links and gives one to each device that has none.
@@ -240,7 +250,7 @@ type checker struct {
 
 func (c *checker) fail(path string, err error) {
 	if len(c.errs) < MaxErrors {
-		c.errs = append(c.errs, c.s.src.error(c.s.src.place(path), path, err))
+		c.errs = append(c.errs, newError(c.s.place(path), path, err))
 	}
 }
 

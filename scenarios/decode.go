@@ -24,9 +24,14 @@ const (
 type decoder struct {
 	src     *source
 	errs    Errors
-	anchors map[string]ast.Node
+	text    *textFile           // the file that is being decoded
+	anchors map[string]ast.Node // of that file
 	nodes   int
 	depth   int
+
+	literal  bool             // ${name} is not expanded
+	unused   map[string]place // parameters of the main file that nothing used yet
+	expanded int              // bytes that parameters put into values
 }
 
 // errTooMany ends a decoding that found MaxErrors errors.
@@ -36,27 +41,35 @@ func (d *decoder) fail(at place, path string, err error) {
 	if len(d.errs) >= MaxErrors {
 		panic(errTooMany)
 	}
-	d.errs = append(d.errs, d.src.error(at, path, err))
+	d.errs = append(d.errs, newError(d.at(at), path, err))
 }
 
-// error makes an Error of err at a place of the file.
-func (s *source) error(at place, path string, err error) *Error {
+// at completes a place of the file that is being decoded.
+func (d *decoder) at(p place) place {
+	if p.text == nil {
+		p.text = d.text
+	}
+	return p
+}
+
+// newError makes an Error of err at a place, which may be nowhere.
+func newError(at place, path string, err error) *Error {
 	e := &Error{Path: path, Msg: shorten(err.Error())}
 	var h *hinted
 	if errors.As(err, &h) {
 		e.Hint = h.hint
 	}
-	if s != nil {
-		e.File, e.Line, e.Column, e.Excerpt = s.file, at.line, at.column, s.excerpt(at)
+	if at.text != nil {
+		e.File, e.Line, e.Column, e.Excerpt, e.text = at.text.file, at.line, at.column, at.excerpt(), at.text.number
 	}
 	return e
 }
 
 func placeOf(tk *token.Token) place {
 	if tk == nil || tk.Position == nil {
-		return place{1, 1}
+		return place{line: 1, column: 1}
 	}
-	return place{tk.Position.Line, tk.Position.Column}
+	return place{line: tk.Position.Line, column: tk.Position.Column}
 }
 
 // A pair is one key of a mapping with its value.
@@ -178,7 +191,7 @@ func (d *decoder) value(n ast.Node, path string, v reflect.Value) {
 	if !ok {
 		return
 	}
-	d.src.places[path] = start(n)
+	d.src.places[path] = d.at(start(n))
 	if d.depth++; d.depth > MaxDepth {
 		d.fail(start(n), path, fmt.Errorf("more than %d levels deep", MaxDepth))
 		panic(errTooMany)
@@ -238,7 +251,14 @@ func (d *decoder) scalar(n ast.Node, path string, v reflect.Value) {
 		d.fail(start(n), path, hint("write one value", "%s is %s, not a single value", last(path), kindOf(n)))
 		return
 	}
+	s, used, ok := d.expand(s, start(n), path)
+	if !ok {
+		return
+	}
 	if err := setText(v, s); err != nil {
+		if used != "" {
+			err = fmt.Errorf("%w, from ${%s}", err, used)
+		}
 		d.fail(start(n), path, err)
 	}
 }
@@ -249,13 +269,15 @@ func (d *decoder) list(n ast.Node, path string, v reflect.Value) {
 		d.fail(start(n), path, hint("write each entry behind a hyphen, in a line of its own", "%s is %s, not a list", last(path), kindOf(n)))
 		return
 	}
-	v.Set(reflect.MakeSlice(v.Type(), 0, len(seq.Values)))
-	for i, item := range seq.Values {
+	if !slices.Contains(joined, path) || v.IsNil() {
+		v.Set(reflect.MakeSlice(v.Type(), 0, len(seq.Values)))
+	}
+	for _, item := range seq.Values {
 		e := reflect.New(v.Type().Elem()).Elem()
 		if e.Kind() == reflect.Struct {
 			setDefaults(e)
 		}
-		d.value(item, fmt.Sprintf("%s[%d]", path, i), e)
+		d.value(item, index(path, v.Len()), e)
 		v.Set(reflect.Append(v, e))
 	}
 }
@@ -370,7 +392,7 @@ func (d *decoder) step(n ast.Node, path string, s *Step) {
 // emptyStep sets a step that has no options in the file.
 func (d *decoder) emptyStep(at place, path string, f *field, v reflect.Value) {
 	p := reflect.New(f.typ.Elem())
-	d.src.places[path] = at
+	d.src.places[path] = d.at(at)
 	switch got := p.Interface().(type) {
 	case *MessageGet:
 		*got = GetOne

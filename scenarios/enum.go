@@ -1,5 +1,7 @@
 package scenarios
 
+import "hilnet/trace"
+
 // enum is a string type with a closed set of values.
 type enum interface{ Values() []string }
 
@@ -98,14 +100,34 @@ const (
 	Leak          ActionKind = "leak"
 	ReleaseLeak   ActionKind = "release"
 	BrokerPublish ActionKind = "broker_publish"
+	ResetDevice   ActionKind = "reboot"
+	PowerCut      ActionKind = "power_cut"
 )
 
 // Values returns the valid actions.
 func (ActionKind) Values() []string {
 	return []string{
 		string(Blackhole), string(LinkDown), string(TxError), string(SetLoss), string(SetDelay), string(SetRate),
-		string(Leak), string(ReleaseLeak), string(BrokerPublish),
+		string(Leak), string(ReleaseLeak), string(BrokerPublish), string(ResetDevice), string(PowerCut),
 	}
+}
+
+// EventName is a kind of event of the trace that an action may wait for.
+type EventName string
+
+// Values returns the events that an action may wait for.
+func (EventName) Values() []string {
+	kinds := []trace.Kind{
+		trace.KindConnected, trace.KindDisconnected, trace.KindPublish, trace.KindAcked, trace.KindSubscribed,
+		trace.KindReceived, trace.KindMessageGet, trace.KindPingReq, trace.KindPingResp, trace.KindPingTimeout,
+		trace.KindBrokerConnected, trace.KindBrokerDisconnected, trace.KindBrokerReceived, trace.KindBrokerSent,
+		trace.KindBrokerSubscribed, trace.KindPoolEmpty, trace.KindDrop, KindBoot, KindOff,
+	}
+	all := make([]string, len(kinds))
+	for i, k := range kinds {
+		all[i] = string(k)
+	}
+	return all
 }
 
 // WaitEvent is what a wait_for step waits for.

@@ -16,6 +16,8 @@ type Error struct {
 	Msg          string
 	Hint         string // what to do about it, or ""
 	Excerpt      string // the lines around it with a caret, or ""
+
+	text int // number of the file, for the order
 }
 
 // Error returns position, message, hint and excerpt.
@@ -61,14 +63,26 @@ func (e Errors) Unwrap() []error {
 	return all
 }
 
-// A source is the text of a scenario and the places of its values.
+// A source is where the values of a scenario were read.
 type source struct {
-	file   string
-	lines  []string
 	places map[string]place // by path
+	params []Param
 }
 
-type place struct{ line, column int }
+// A textFile is the text of one file.
+type textFile struct {
+	file   string
+	number int // in the order of reading
+	lines  []string
+}
+
+type place struct {
+	text         *textFile
+	line, column int
+}
+
+// String returns file, line and column.
+func (p place) String() string { return fmt.Sprintf("%s:%d:%d", p.text.file, p.line, p.column) }
 
 // Excerpt sizes.
 const (
@@ -77,8 +91,9 @@ const (
 )
 
 // excerpt returns the lines up to the place, with a caret below it.
-func (s *source) excerpt(p place) string {
-	if p.line < 1 || p.line > len(s.lines) {
+func (p place) excerpt() string {
+	s := p.text
+	if s == nil || p.line < 1 || p.line > len(s.lines) {
 		return ""
 	}
 	var b strings.Builder

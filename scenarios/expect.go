@@ -35,7 +35,7 @@ type exprEnv struct {
 // spanFunc stands in for a duration such as 500ms, which expr cannot read.
 const spanFunc = "__span"
 
-// exprOptions bind names and bounds. There are no loops and no text functions.
+// exprOptions bind names and bounds. There are no text functions.
 func exprOptions(env exprEnv) []expr.Option {
 	options := []expr.Option{
 		expr.Env(env), expr.MaxNodes(maxExprNodes), expr.Optimize(false), expr.DisableAllBuiltins(),
@@ -44,13 +44,19 @@ func exprOptions(env exprEnv) []expr.Option {
 			return d.Std(), err
 		}, new(func(string) time.Duration)),
 	}
-	for _, name := range exprBuiltins {
+	for _, name := range append(exprBuiltins, exprPredicates...) {
 		options = append(options, expr.EnableBuiltin(name))
 	}
 	return options
 }
 
-var exprBuiltins = []string{"abs", "ceil", "floor", "len", "max", "min", "round"}
+var (
+	exprBuiltins = []string{"abs", "ceil", "floor", "len", "max", "min", "round"}
+	// exprPredicates ask something of each entry of a list, such as
+	// all(devices, .lost == 0). They do not stand inside one another, so that
+	// their work is bounded by the lists.
+	exprPredicates = []string{"all", "any", "count", "none", "one"}
+)
 
 // A literal is a duration that was replaced, to find places again.
 type literal struct{ at, grown int }
@@ -197,9 +203,40 @@ func (v *nameVisitor) Visit(node *ast.Node) {
 	case *ast.MemberNode:
 		v.member(n)
 	case *ast.BuiltinNode:
-		if !slices.Contains(exprBuiltins, n.Name) {
-			v.fail(n, "the functions are device, link, "+strings.Join(exprBuiltins, ", "), "there is no function %q here", n.Name)
+		switch {
+		case slices.Contains(exprPredicates, n.Name):
+			v.predicate(n)
+		case !slices.Contains(exprBuiltins, n.Name):
+			v.fail(n, "the functions are device, link, "+strings.Join(append(exprBuiltins, exprPredicates...), ", "), "there is no function %q here", n.Name)
 		}
+	}
+}
+
+// predicate checks that a question about a list is about one that the outcome
+// has, and asks no other such question.
+func (v *nameVisitor) predicate(n *ast.BuiltinNode) {
+	if len(n.Arguments) == 0 {
+		return // an error of the compiler
+	}
+	if list, ok := n.Arguments[0].(*ast.IdentifierNode); !ok || list.Value != "devices" && list.Value != "links" {
+		v.fail(n, "write "+n.Name+"(devices, .lost == 0) or "+n.Name+"(links, .up.dropped == 0)", "%s asks about devices or links only", n.Name)
+	}
+	inner := &predicateFinder{}
+	for _, a := range n.Arguments {
+		ast.Walk(&a, inner)
+	}
+	if inner.found > 1 {
+		v.fail(n, "write two expectations", "%s inside such a question", n.Name)
+	}
+}
+
+// predicateFinder counts predicates.
+type predicateFinder struct{ found int }
+
+// Visit counts.
+func (f *predicateFinder) Visit(node *ast.Node) {
+	if _, ok := (*node).(*ast.PredicateNode); ok {
+		f.found++
 	}
 }
 
@@ -243,7 +280,9 @@ func (v *nameVisitor) member(n *ast.MemberNode) {
 			return
 		}
 	}
-	if _, ok := n.Node.(*ast.CallNode); ok && v.s.Broker.Kind == BrokerTap && slices.Contains(unknownWithTap, property.Value) {
+	_, isCall := n.Node.(*ast.CallNode)
+	_, isEntry := n.Node.(*ast.PointerNode)
+	if (isCall || isEntry) && v.s.Broker.Kind == BrokerTap && slices.Contains(unknownWithTap, property.Value) {
 		v.fail(property, "use acknowledged", "%s is unknown: hilnet does not see what arrives at a real broker", property.Value)
 	}
 }
@@ -257,7 +296,9 @@ func reasons() []string {
 }
 
 // outcomeNames returns the names that stand for themselves in an expression.
-func outcomeNames() []string { return append(exprNames(reflect.TypeFor[Outcome]()), exprBuiltins...) }
+func outcomeNames() []string {
+	return append(append(exprNames(reflect.TypeFor[Outcome]()), exprBuiltins...), exprPredicates...)
+}
 
 func exprNames(t reflect.Type) []string {
 	var all []string
@@ -280,21 +321,21 @@ func (c *checker) expectation(path, text string) {
 		return
 	}
 	// An expression in one line: point into it.
-	at := c.s.src.place(path)
-	if c.s.src != nil && at.line >= 1 && at.line <= len(c.s.src.lines) {
-		line := c.s.src.lines[at.line-1]
+	at := c.s.place(path)
+	if at.text != nil && at.line >= 1 && at.line <= len(at.text.lines) {
+		line := at.text.lines[at.line-1]
 		if i := strings.Index(line, text); i >= 0 {
 			at.column = len([]rune(line[:i])) + 1 + len([]rune(text[:min(err.column, len(text))]))
 		}
 	}
 	if len(c.errs) < MaxErrors {
-		c.errs = append(c.errs, c.s.src.error(at, path, &err.hinted))
+		c.errs = append(c.errs, newError(at, path, &err.hinted))
 	}
 }
 
 // run evaluates a tree.
-func run(code string, env exprEnv) (any, error) {
-	program, err := expr.Compile(code, exprOptions(env)...)
+func run(code string, env exprEnv, more ...expr.Option) (any, error) {
+	program, err := expr.Compile(code, append(exprOptions(env), more...)...)
 	if err != nil {
 		return nil, errors.New(firstLine(err.Error()))
 	}

@@ -48,6 +48,15 @@ func fieldsOf(t reflect.Type) []field {
 	return all
 }
 
+// fieldOf returns the field of T that has a key.
+func fieldOf[T any](key string) field {
+	all := fieldsOf(reflect.TypeFor[T]())
+	return all[indexKey(all, key)]
+}
+
+// valueOf returns what p points to as a reflect.Value that can be set.
+func valueOf[T any](p *T) reflect.Value { return reflect.ValueOf(p).Elem() }
+
 // sharedFields returns the keys that may stand in a struct for all of its
 // shared fields.
 func sharedFields(t reflect.Type) []field {

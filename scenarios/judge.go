@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
 )
 
@@ -87,6 +88,9 @@ func conjuncts(n ast.Node, all []ast.Node) []ast.Node {
 
 // why explains a part that is false.
 func (o *Outcome) why(part ast.Node, env exprEnv) (string, *Moment) {
+	if except := exceptions(part, env); except != "" {
+		return fmt.Sprintf("expected %s; not so: %s", readable(part), except), nil
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "expected %s, got", readable(part))
 	var moment *Moment
@@ -112,6 +116,39 @@ func (o *Outcome) why(part ast.Node, env exprEnv) (string, *Moment) {
 		fmt.Fprintf(&b, "; %s at %s (event %d)", moment.Text, seconds(time.Duration(moment.T)), moment.Seq)
 	}
 	return b.String(), moment
+}
+
+// maxExceptions bounds the entries of a list that an explanation names.
+const maxExceptions = 5
+
+// exceptions names the devices or links for which "all" is not true, or "none" is.
+func exceptions(part ast.Node, env exprEnv) string {
+	n, ok := part.(*ast.BuiltinNode)
+	if !ok || len(n.Arguments) != 2 || n.Name != "all" && n.Name != "none" {
+		return ""
+	}
+	p, ok := n.Arguments[1].(*ast.PredicateNode)
+	if !ok {
+		return ""
+	}
+	asked := p.Node.String()
+	if n.Name == "all" {
+		asked = "not (" + asked + ")"
+	}
+	got, err := run(fmt.Sprintf("map(filter(%s, %s), .name)", n.Arguments[0], asked), env, expr.EnableBuiltin("map"), expr.EnableBuiltin("filter"))
+	names, isList := got.([]any)
+	if err != nil || !isList || len(names) == 0 {
+		return ""
+	}
+	var all []string
+	for _, name := range names[:min(len(names), maxExceptions)] {
+		all = append(all, fmt.Sprint(name))
+	}
+	text := strings.Join(all, ", ")
+	if more := len(names) - len(all); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // decided returns the event that made a counter exceed what the part allows, or
@@ -159,6 +196,10 @@ func (c *nameCollector) collect(n ast.Node) {
 	case *ast.ChainNode:
 		c.collect(n.Node)
 	case *ast.BuiltinNode:
+		if slices.Contains(exprPredicates, n.Name) {
+			add() // its names are those of each entry
+			return
+		}
 		for _, a := range n.Arguments {
 			c.collect(a)
 		}

@@ -25,7 +25,7 @@ type KeyPath struct {
 // Steps inside every and repeat are listed once, at the top.
 func Keys() []KeyPath {
 	var all []KeyPath
-	collectKeys(reflect.TypeFor[Scenario](), "", &all)
+	collectKeys(reflect.TypeFor[File](), "", &all)
 	return all
 }
 
@@ -52,7 +52,7 @@ func collectKey(f *field, path string, all *[]KeyPath) {
 	}
 	*all = append(*all, KeyPath{Path: path, Type: name, Default: f.def, Alternative: f.alt, Required: f.required})
 	switch {
-	case isScalar(t):
+	case isScalar(t), t == reflect.TypeFor[Params]():
 	case t.Kind() == reflect.Slice:
 		// Steps hold steps: go down once.
 		if !isScalar(t.Elem()) && (t.Elem() != reflect.TypeFor[Step]() || strings.Count(path, "steps") == 1 && !strings.HasSuffix(path, ".do")) {

@@ -1,9 +1,11 @@
 package scenarios
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"reflect"
 	"slices"
@@ -19,64 +21,132 @@ import (
 
 // LoadFile reads and checks a scenario file. What is wrong in the file comes as
 // Errors; what keeps it from being read is the error of the file system.
-func LoadFile(name string) (*Scenario, error) {
+func LoadFile(name string) (*Scenario, error) { return LoadFileWith(name, nil) }
+
+// LoadFileWith is LoadFile with overrides.
+func LoadFileWith(name string, overrides []Set) (*Scenario, error) {
+	data, err := readFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("scenarios: %w", err)
+	}
+	return LoadWith(name, data, overrides)
+}
+
+// readFile reads at most one byte more than a scenario may have.
+func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("it is a folder")}
+	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("scenarios: %w", err)
+		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("scenarios: %w", err)
+	return io.ReadAll(io.LimitReader(f, MaxFile+1))
+}
+
+// readIncluded is readFile for files alone: what a scenario names must not make
+// its reader wait.
+func readIncluded(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "read", Path: name, Err: errors.New("it is not a file")}
 	}
-	return Load(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return readFile(name)
+}
+
+// plainError returns what is wrong with a file without its path.
+func plainError(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 // Load reads and checks the text of a scenario. name stands in the errors, which
-// are Errors.
-func Load(name string, data []byte) (*Scenario, error) {
-	src := &source{file: name, places: map[string]place{}}
-	if err := src.read(data); err != nil {
-		return nil, Errors{err}
-	}
-	root, err := src.parse(string(data))
-	if err != nil {
-		return nil, Errors{err}
-	}
-	d := &decoder{src: src, anchors: anchorsOf(root)}
-	s := &Scenario{src: src}
-	d.root(root, s)
-	if len(d.errs) == 0 {
-		d.errs = s.complete()
-	}
-	if len(d.errs) > 0 {
-		slices.SortStableFunc(d.errs, func(a, b *Error) int {
-			if a.Line != b.Line {
-				return a.Line - b.Line
-			}
-			return a.Column - b.Column
-		})
-		return nil, d.errs
-	}
-	return s, nil
+// are Errors; what the text includes is read from the folder that name is in.
+func Load(name string, data []byte) (*Scenario, error) { return LoadWith(name, data, nil) }
+
+// LoadWith is Load with overrides: each sets a parameter or a key to another
+// value, as if it stood in the file.
+func LoadWith(name string, data []byte, overrides []Set) (*Scenario, error) {
+	return loadFrom(name, data, overrides, readIncluded)
 }
 
-// root decodes the whole file. It returns early after MaxErrors errors.
-func (d *decoder) root(n ast.Node, s *Scenario) {
+func loadFrom(name string, data []byte, overrides []Set, open func(string) ([]byte, error)) (*Scenario, error) {
+	src := &source{places: map[string]place{}}
+	l := &loader{open: open, from: map[string]place{}, d: &decoder{src: src, unused: map[string]place{}}}
+	f := &File{}
+	f.src = src
+	err := l.load(name, data, overrides, f)
+	switch {
+	case err != nil:
+		return nil, Errors{err}
+	case len(l.d.errs) == 0:
+		l.d.errs = f.complete()
+	}
+	if errs := l.d.errs; len(errs) > 0 {
+		slices.SortStableFunc(errs, func(a, b *Error) int {
+			return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
+		return nil, errs
+	}
+	return &f.Scenario, nil
+}
+
+// load decodes a file and what it includes. What is wrong with a key is in the
+// decoder's errors; it returns early after MaxErrors of these.
+func (l *loader) load(name string, data []byte, overrides []Set, f *File) *Error {
 	defer func() {
 		if r := recover(); r != nil && r != errTooMany { //nolint:errorlint // our own panic value, never wrapped
 			panic(r)
 		}
 	}()
-	setDefaults(reflect.ValueOf(s).Elem())
-	// Another version may have other keys: it is named before they are.
-	before := len(d.errs)
-	if n, ok := d.enter(n, ""); ok {
-		d.version(n)
+	d := l.d
+	if err := l.read(name, data); err != nil || len(d.errs) > 0 {
+		return err
 	}
-	if len(d.errs) == before {
-		d.value(n, "", reflect.ValueOf(s).Elem())
+	l.parameters(overrides)
+	d.depth++
+	v := reflect.ValueOf(f).Elem()
+	setDefaults(v)
+	own, seen := fieldsOf(v.Type()), map[string]bool{"include": true, "params": true}
+	var at place
+	for i := range l.docs {
+		doc := &l.docs[i]
+		d.text, d.anchors, at = doc.text, doc.anchors, start(doc.root)
+		d.src.places[""] = d.at(at)
+		for _, p := range doc.pairs {
+			if i := indexKey(own, p.key); i < 0 {
+				d.fail(p.place, p.key, hint(didYouMean(p.key, keysOf(own)), "unknown key %q", p.key))
+			} else if p.key != "include" && p.key != "params" {
+				seen[p.key] = true
+				d.field(p, "", &own[i], v.FieldByIndex(own[i].index))
+			}
+		}
 	}
+	for _, f := range own {
+		if f.required && !seen[f.key] {
+			d.fail(at, "", hint("add it: "+example(&f), "%s lacks the key %q", last(""), f.key))
+		}
+	}
+	for _, p := range d.src.params {
+		if at, unused := d.unused[p.Name]; unused {
+			d.fail(at, join("params", p.Name), hint("remove it, or write ${"+p.Name+"} in a value", "the parameter %q is not used", p.Name))
+		}
+	}
+	if len(d.errs) == 0 {
+		d.override(overrides, &f.Scenario)
+	}
+	return nil
 }
 
 func (d *decoder) version(n ast.Node) {
@@ -94,66 +164,72 @@ func (d *decoder) version(n ast.Node) {
 }
 
 // read splits the text into lines and refuses what no scenario holds.
-func (s *source) read(data []byte) *Error {
+func (t *textFile) read(data []byte) *Error {
 	if len(data) > MaxFile {
-		return s.error(place{}, "", fmt.Errorf("the file is larger than %d bytes", MaxFile))
+		return t.error(place{}, "", fmt.Errorf("the file is larger than %d bytes", MaxFile))
 	}
-	s.lines = strings.Split(string(data), "\n")
-	for i, line := range s.lines {
+	t.lines = strings.Split(string(data), "\n")
+	for i, line := range t.lines {
 		for col, r := range []rune(line) {
 			switch {
 			case r == utf8.RuneError && !utf8.ValidString(line):
-				return s.error(place{i + 1, col + 1}, "", hint("save the file as UTF-8", "a byte that is not UTF-8"))
+				return t.error(place{line: i + 1, column: col + 1}, "", hint("save the file as UTF-8", "a byte that is not UTF-8"))
 			case r == '\uFEFF':
-				return s.error(place{i + 1, col + 1}, "", hint("save the file without a byte order mark", "a byte order mark"))
+				return t.error(place{line: i + 1, column: col + 1}, "", hint("save the file without a byte order mark", "a byte order mark"))
 			case r < ' ' && r != '\t' && !(r == '\r' && col == len([]rune(line))-1), r == 0x7f:
-				return s.error(place{i + 1, col + 1}, "", hint("remove it", "the control character U+%04X", r))
+				return t.error(place{line: i + 1, column: col + 1}, "", hint("remove it", "the control character U+%04X", r))
 			}
 		}
 		if indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]; strings.Contains(indent, "\t") && strings.TrimSpace(line) != "" {
-			return s.error(place{i + 1, strings.IndexByte(indent, '\t') + 1}, "", hint("indent with spaces", "a tab at the beginning of the line"))
+			return t.error(place{line: i + 1, column: strings.IndexByte(indent, '\t') + 1}, "", hint("indent with spaces", "a tab at the beginning of the line"))
 		}
 	}
 	return nil
 }
 
+// error makes an Error of err at a place of the file.
+func (t *textFile) error(at place, path string, err error) *Error {
+	at.text = t
+	return newError(at, path, err)
+}
+
 // parse returns the syntax tree.
-func (s *source) parse(text string) (ast.Node, *Error) {
-	tokens := lexer.Tokenize(text)
-	if err := s.checkTokens(tokens); err != nil {
+func (t *textFile) parse(body string) (ast.Node, *Error) {
+	tokens := lexer.Tokenize(body)
+	if err := t.checkTokens(tokens); err != nil {
 		return nil, err
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		at := place{1, 1}
+		at := place{line: 1, column: 1}
 		msg := err.Error()
 		var yerr yaml.Error
 		if errors.As(err, &yerr) {
 			at, msg = placeOf(yerr.GetToken()), yerr.GetMessage()
 		}
-		return nil, s.error(at, "", hint(syntaxHint(msg), "this is not YAML: %s", msg))
+		return nil, t.error(at, "", hint(syntaxHint(msg), "this is not YAML: %s", msg))
 	}
-	var body ast.Node
+	var root ast.Node
 	for _, doc := range file.Docs {
 		switch {
 		case doc.Body == nil || doc.Body.Type() == ast.CommentType || doc.Body.Type() == ast.NullType && doc.Body.GetToken().Value == "":
 		case doc.Body.Type() == ast.DirectiveType:
-			return nil, s.error(placeOf(doc.GetToken()), "", hint("remove the line", "a YAML directive"))
-		case body != nil:
-			return nil, s.error(start(doc.Body), "", hint("remove the line ---, or make two files", "a second document in one file"))
+			return nil, t.error(placeOf(doc.GetToken()), "", hint("remove the line", "a YAML directive"))
+		case root != nil:
+			return nil, t.error(start(doc.Body), "", hint("remove the line ---, or make two files", "a second document in one file"))
 		default:
-			body = doc.Body
+			root = doc.Body
 		}
 	}
-	if body == nil {
-		return nil, s.error(place{1, 1}, "", hint("see emu show link-drop for an example", "the file is empty"))
+	if root == nil {
+		return nil, t.error(place{line: 1, column: 1}, "", hint("see emu show link-drop for an example", "the file is empty"))
 	}
-	return body, nil
+	return root, nil
 }
 
 // checkTokens refuses what the parser, which recurses over nesting and is
 // quadratic in the keys of a mapping, should not be given.
-func (s *source) checkTokens(tokens token.Tokens) *Error {
+func (t *textFile) checkTokens(tokens token.Tokens) *Error {
 	line, entries := 0, 0
 	flow := []int{} // keys in each open bracket
 	block := keyColumns{}
@@ -182,13 +258,13 @@ func (s *source) checkTokens(tokens token.Tokens) *Error {
 		case token.MappingKeyType, token.AnchorType, token.TagType:
 			entries++
 		case token.MergeKeyType:
-			return s.error(at, "", hint("repeat the keys", "merge keys (<<) are not part of the scenario language"))
+			return t.error(at, "", hint("repeat the keys", "merge keys (<<) are not part of the scenario language"))
 		}
 		switch {
 		case keys > maxKeys:
-			return s.error(at, "", fmt.Errorf("more than %d keys in one mapping", maxKeys))
+			return t.error(at, "", fmt.Errorf("more than %d keys in one mapping", maxKeys))
 		case len(flow) > MaxDepth, len(flow) == 0 && (entries > MaxDepth || at.column > maxIndent && isBlockStart(tk.Type)):
-			return s.error(at, "", fmt.Errorf("more than %d levels deep", MaxDepth))
+			return t.error(at, "", fmt.Errorf("more than %d levels deep", MaxDepth))
 		}
 	}
 	return nil

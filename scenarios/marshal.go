@@ -25,7 +25,7 @@ func (s *Scenario) Resolved() ([]byte, error) {
 // Clone returns a copy that shares nothing with s that is ever changed.
 func (s *Scenario) Clone() *Scenario {
 	c := clone(reflect.ValueOf(*s)).Interface().(Scenario)
-	c.src = s.src
+	c.src, c.origin = s.src, s.origin
 	return &c
 }
 
@@ -33,6 +33,7 @@ func (s *Scenario) Clone() *Scenario {
 func Equal(a, b *Scenario) bool {
 	x, y := a.Clone(), b.Clone()
 	x.src, y.src = nil, nil
+	x.origin, y.origin = origin{}, origin{}
 	return reflect.DeepEqual(x, y)
 }
 
@@ -82,6 +83,9 @@ func mapping(v reflect.Value) []entry {
 			continue
 		}
 		if fv.Kind() == reflect.Slice && fv.Len() == 0 && f.def == "" {
+			continue
+		}
+		if isAction && f.key == "at" && action.After != nil {
 			continue
 		}
 		all = append(all, entry{f.key, fv})
@@ -160,7 +164,7 @@ func scalar(v reflect.Value) string {
 	if v.Kind() != reflect.String || plain.MatchString(s) && !slices.Contains(reserved, strings.ToLower(s)) {
 		return s
 	}
-	return quote(s)
+	return quote(escape(s))
 }
 
 func quote(s string) string {

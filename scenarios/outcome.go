@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hilnet/sim"
+	"hilnet/trace"
 )
 
 // An Outcome is what a run came to, computed from its trace alone by a [Tally].
@@ -25,8 +26,8 @@ type Outcome struct {
 	ConservationErrorCount int `json:"-" expr:"conservation_errors"`
 
 	// The same by device and by link, in the order of the scenario.
-	Devices []DeviceOutcome `json:"devices" expr:"-"`
-	Links   []LinkOutcome   `json:"links" expr:"-"`
+	Devices []DeviceOutcome `json:"devices" expr:"devices"`
+	Links   []LinkOutcome   `json:"links" expr:"links"`
 
 	firsts map[string][]Moment
 }
@@ -67,6 +68,9 @@ type Traffic struct {
 	Reconnects int `json:"reconnects" expr:"reconnects"`
 	// Sessions that ended (disconnected events), for whatever cause.
 	Disconnects int `json:"disconnects" expr:"disconnects"`
+	// Starts of a device after its first one (device.boot events with a count above
+	// 1), whatever ended what ran before.
+	Reboots int `json:"reboots" expr:"reboots"`
 	// Keepalive requests that nobody answered in time (ping_timeout events).
 	PingTimeouts int `json:"ping_timeouts" expr:"ping_timeouts"`
 
@@ -92,11 +96,11 @@ type DeviceOutcome struct {
 }
 
 // PoolOutcome is how a device's packet pool fared (counters event of the stage
-// "pool"; without one, what pool.low and pool.empty events tell).
+// "pool" and pool.low and pool.empty events; each boot begins with a full pool).
 type PoolOutcome struct {
 	// Packets of the pool.
 	Total int `json:"total" expr:"total"`
-	// Fewest packets that were free at any moment.
+	// Fewest packets that were free at any moment, in any of the device's boots.
 	MinFree int `json:"min_free" expr:"min_free"`
 	// Packets that were free at the end.
 	FreeAtEnd int `json:"free_at_end" expr:"free_at_end"`
@@ -134,6 +138,14 @@ type WayOutcome struct {
 	// Drops by reason, such as link("link").up.reason.loss (drop events).
 	Reason map[string]int `json:"reason" expr:"reason"`
 }
+
+// Kinds of event beside those of package trace.
+const (
+	// A device starts: Count (1 for the first time).
+	KindBoot trace.Kind = "device.boot"
+	// A device stops, with all that it holds in memory: Text (cause).
+	KindOff trace.Kind = "device.off"
+)
 
 // The counters events that a Tally reads: Node is the device or link, Stage one
 // of these names or a stage of a direction such as "up/loss", Values have these

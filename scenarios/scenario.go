@@ -21,10 +21,12 @@ type Scenario struct {
 	Speed float64 `yaml:"speed" min:"0.01" max:"1000" default:"1" alt:"2"`
 	// How long the run lasts.
 	Duration Duration `yaml:"duration" min:"1ms" max:"8760h" default:"60s" alt:"30s"`
+	// The network that broker and devices get their addresses from: the first one is the broker's, the next ones are the devices', in their order. Default: the broker's network.
+	Network netip.Prefix `yaml:"network" alt:"10.9.0.0/16"`
 	// The devices.
-	Devices []Device `yaml:"devices" required:"true" min:"1" max:"200"`
+	Devices []Device `yaml:"devices" required:"true" min:"1" max:"1000"`
 	// The links, at most one for each device. A device without an entry has a link that changes nothing.
-	Links []Link `yaml:"links" max:"200"`
+	Links []Link `yaml:"links" max:"1000"`
 	// What the devices connect to.
 	Broker Broker `yaml:"broker" required:"true"`
 	// What happens to links, devices and broker, and when.
@@ -34,13 +36,16 @@ type Scenario struct {
 	// What must be true at the end of the run.
 	Expect []Expectation `yaml:"expect" max:"500"`
 
-	src *source // where Load read it, nil for a Scenario made in Go
+	src    *source // where Load read it, nil for a Scenario made in Go
+	origin origin  // which entries of the file devices and links came from
 }
 
 // A Device is one device of the scenario.
 type Device struct {
 	// Name of the device, different from every other name. Default: device, or device-2, device-3 and so on by position.
 	Name string `yaml:"name" min:"1" max:"64" alt:"sensor"`
+	// How many devices this entry stands for, up to 1000. {i} in its name, client identifier, login, will, topics and payloads becomes the number of the device in the entry, from 1; addresses that are given count up. A name without {i} gets the number behind a hyphen.
+	Count int `yaml:"count" min:"1" max:"1000" default:"1" alt:"2"`
 	// What the device is made of. model: hilnet's model of a stack and its MQTT client.
 	Kind DeviceKind `yaml:"kind" default:"model"`
 	// The network stack that is modelled.
@@ -57,6 +62,12 @@ type Device struct {
 	Pool Pool `yaml:"pool"`
 	// The MQTT client.
 	MQTT MQTT `yaml:"mqtt"`
+	// When the device is switched on.
+	Start Duration `yaml:"start" max:"8760h" default:"0s" alt:"1s"`
+	// The device is switched on at a moment within this time after start that the seed decides.
+	StartSpread Duration `yaml:"start_spread" max:"8760h" default:"0s" alt:"10s"`
+	// How long the device takes from a reset, or from the return of its power, to the start of its application. The first start takes no time.
+	Boot Duration `yaml:"boot" min:"10ms" max:"1h" default:"1s" alt:"5s"`
 	// Deviations of the modelled MQTT client from the standard: default (all that the real one has) or none.
 	Quirks Quirks `yaml:"quirks" default:"default" alt:"none"`
 	// What the application does when a connection ends or an attempt to connect fails: it connects again after this pause. Default: never.
@@ -158,8 +169,18 @@ type Broker struct {
 	Address netip.Prefix `yaml:"address" alt:"10.0.0.99/24"`
 	// TCP port.
 	Port int `yaml:"port" min:"1" max:"65535" default:"1883" alt:"1884"`
+	// Who may connect, with kind model only. Default: everybody, with or without a user name.
+	Users []User `yaml:"users" max:"1000"`
 	// The TAP interface, with kind tap only.
 	Tap *Tap `yaml:"tap"`
+}
+
+// A User may connect to the broker.
+type User struct {
+	// User name, different from every other one.
+	Name string `yaml:"name" required:"true" min:"1" max:"65535" alt:"other-user"`
+	// Password. Default: empty.
+	Password string `yaml:"password" max:"65535" alt:"other-password"`
 }
 
 // A Tap is a TAP interface of this machine.

@@ -35,7 +35,7 @@ func makeSchema(t *testing.T) []byte {
 	for name, text := range r.CommentMap {
 		m.comments[strings.TrimPrefix(name, "hilnet/scenarios.")] = strings.Join(strings.Fields(text), " ")
 	}
-	root := m.object(reflect.TypeFor[Scenario]())
+	root := m.object(reflect.TypeFor[File]())
 	root.Version = "https://json-schema.org/draft/2020-12/schema"
 	root.Title = "hilnet scenario"
 	root.Definitions = m.defs
@@ -92,11 +92,29 @@ func count(bound string) *uint64 {
 	return &n
 }
 
-// typ returns the schema of a type, objects by reference.
+// typ returns the schema of a type, objects by reference. Where a value stands,
+// a parameter may stand as well.
 func (m *schemaMaker) typ(t reflect.Type) *generator.Schema {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	s := m.plain(t)
+	if !isScalar(t) || t.Kind() == reflect.String && !t.Implements(enumType) {
+		return s
+	}
+	m.defs["Parameter"] = &generator.Schema{
+		Type: "string", Pattern: `\$\{[A-Za-z][A-Za-z0-9_]*\}`, Description: "A value with a parameter in it, such as ${loss}.",
+	}
+	param := &generator.Schema{Ref: "#/$defs/Parameter"}
+	if len(s.AnyOf) > 0 {
+		s.AnyOf = append(s.AnyOf, param)
+		return s
+	}
+	return &generator.Schema{AnyOf: []*generator.Schema{s, param}}
+}
+
+// plain returns the schema of a type that is no pointer.
+func (m *schemaMaker) plain(t reflect.Type) *generator.Schema {
 	number := `[0-9]+(\.[0-9]+)?`
 	duration := `(` + number + ` ?(ns|us|ms|s|m|h))+`
 	text := func(pattern string) *generator.Schema {
@@ -121,6 +139,11 @@ func (m *schemaMaker) typ(t reflect.Type) *generator.Schema {
 		return text(`[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}`)
 	case t == addrType:
 		return text(`[0-9]{1,3}(\.[0-9]{1,3}){3}`)
+	case t == reflect.TypeFor[Params]():
+		return &generator.Schema{
+			Type: "object", PropertyNames: &generator.Schema{Pattern: paramPattern.String()},
+			AdditionalProperties: or(&generator.Schema{Type: "string"}, &generator.Schema{Type: "number"}, &generator.Schema{Type: "boolean"}),
+		}
 	case t == reflect.TypeFor[QoS]():
 		return &generator.Schema{Enum: []any{0, 1}}
 	case t.Implements(reflect.TypeFor[interface{ Values() []string }]()):
@@ -201,7 +224,7 @@ func (m *schemaMaker) conditions(s *generator.Schema) {
 			if !takes {
 				then.Properties.Set(p.Key, generator.FalseSchema)
 			}
-			if must && p.Key != "at" && p.Key != "do" {
+			if must && p.Key != "do" {
 				then.Required = append(then.Required, p.Key)
 			}
 		}
@@ -209,6 +232,7 @@ func (m *schemaMaker) conditions(s *generator.Schema) {
 		if v, _, ok := a.value(); ok {
 			then.Properties.Set("value", m.typ(v.Type()))
 		}
+		s.AnyOf = []*generator.Schema{{Required: []string{"at"}}, {Required: []string{"every"}}, {Required: []string{"after"}}}
 		s.AllOf = append(s.AllOf, &generator.Schema{If: &generator.Schema{Properties: is}, Then: then})
 	}
 }

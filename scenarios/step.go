@@ -30,6 +30,8 @@ type Step struct {
 	Every *Every `yaml:"every"`
 	// Do steps several times.
 	Repeat *Repeat `yaml:"repeat"`
+	// Reset the device in an orderly way.
+	Reboot *Reboot `yaml:"reboot"`
 }
 
 // Name returns the step's key, such as "publish", or "" when no field is set.
@@ -55,6 +57,8 @@ func (s *Step) Name() string {
 		return "every"
 	case s.Repeat != nil:
 		return "repeat"
+	case s.Reboot != nil:
+		return "reboot"
 	}
 	return ""
 }
@@ -66,6 +70,11 @@ type Connect struct{}
 // Disconnect ends the connection with a DISCONNECT. It also ends what reconnect
 // does, until the next connect.
 type Disconnect struct{}
+
+// Reboot disconnects, if there is a connection, and resets the device. When it
+// has booted, the application starts from its first step with nothing but what
+// the broker remembers.
+type Reboot struct{}
 
 // Subscribe subscribes to a topic filter.
 type Subscribe struct {

@@ -101,6 +101,7 @@ func (t *Traffic) add(d *Traffic) {
 	t.ConnectErrors += d.ConnectErrors
 	t.Reconnects += d.Reconnects
 	t.Disconnects += d.Disconnects
+	t.Reboots += d.Reboots
 	t.PingTimeouts += d.PingTimeouts
 	t.LastAckTime = max(t.LastAckTime, d.LastAckTime)
 }

@@ -24,6 +24,8 @@ type Tally struct {
 	order    []*message // as first seen
 	moments  moments
 	duration time.Duration
+	names    map[string]int // index of a device by name
+	clients  map[string]int // and by client identifier, the first that has it
 	// others counts what no device of the scenario did.
 	others deviceTally
 	last   trace.Event // its T is the length of a run that has no end event
@@ -31,9 +33,7 @@ type Tally struct {
 
 type deviceTally struct {
 	DeviceOutcome
-	client  string
 	latency []time.Duration
-	counted bool // the pool's counters came
 	moments moments
 }
 
@@ -74,13 +74,16 @@ func (c *call) moment() Moment {
 // NewTally returns a Tally for runs of a complete scenario.
 func NewTally(s *Scenario) *Tally {
 	t := &Tally{
-		drops: newDrops(), messages: map[messageKey]*message{},
+		drops: newDrops(), messages: map[messageKey]*message{}, names: map[string]int{}, clients: map[string]int{},
 		others: deviceTally{DeviceOutcome: DeviceOutcome{Drops: newDrops()}},
 	}
-	for _, d := range s.Devices {
+	for i, d := range s.Devices {
+		t.names[d.Name] = i
+		if _, taken := t.clients[d.MQTT.ClientID]; !taken {
+			t.clients[d.MQTT.ClientID] = i
+		}
 		t.devices = append(t.devices, deviceTally{
 			DeviceOutcome: DeviceOutcome{Name: d.Name, Drops: newDrops(), Pool: PoolOutcome{MinFree: -1}},
-			client:        d.MQTT.ClientID,
 		})
 	}
 	for _, l := range s.Links {
@@ -101,17 +104,11 @@ func (d *Drops) add(e *trace.Event) {
 
 // device returns the index of the device that an event belongs to, or -1.
 func (t *Tally) device(e *trace.Event) int {
-	for i := range t.devices {
-		if t.devices[i].Name == e.Node {
-			return i
-		}
+	if i, ok := t.names[e.Node]; ok {
+		return i
 	}
-	if e.Client != "" {
-		for i := range t.devices {
-			if t.devices[i].client == e.Client {
-				return i
-			}
-		}
+	if i, ok := t.clients[e.Client]; ok && e.Client != "" {
+		return i
 	}
 	return -1
 }
@@ -174,6 +171,11 @@ func (t *Tally) Add(e *trace.Event) {
 		}
 	case trace.KindConnected, trace.KindDisconnected, trace.KindPingTimeout:
 		t.session(e)
+	case KindBoot:
+		if e.Count > 1 {
+			t.at(t.device(e)).Reboots++
+			t.note("reboots", e, "start number %d", e.Count)
+		}
 	case trace.KindDrop:
 		t.drop(e)
 	case trace.KindPoolEmpty, trace.KindPoolLow:
@@ -256,11 +258,9 @@ func (t *Tally) arrived(e *trace.Event) {
 func (t *Tally) drop(e *trace.Event) {
 	t.drops.add(e)
 	t.noteDrop(&t.moments, e)
-	for i := range t.devices {
-		if t.devices[i].Name == e.Node {
-			t.devices[i].Drops.add(e)
-			t.noteDrop(&t.devices[i].moments, e)
-		}
+	if i, ok := t.names[e.Node]; ok {
+		t.devices[i].Drops.add(e)
+		t.noteDrop(&t.devices[i].moments, e)
 	}
 	for i := range t.links {
 		if l := &t.links[i]; l.Name == e.Node {
@@ -297,15 +297,13 @@ func (t *Tally) pool(e *trace.Event) {
 	}
 	p := &t.devices[i].Pool
 	if e.Kind == trace.KindPoolEmpty {
-		if !t.devices[i].counted {
-			p.EmptyRequests++
-		}
+		p.EmptyRequests++
 		if m := &t.devices[i].moments; m.room("pool.empty_requests") {
 			m.add("pool.empty_requests", Moment{e.T, e.Seq, e.Text + " found the pool empty"})
 		}
 		return
 	}
-	if !t.devices[i].counted && (p.MinFree < 0 || int(e.Count) < p.MinFree) {
+	if p.MinFree < 0 || int(e.Count) < p.MinFree {
 		p.MinFree = int(e.Count)
 	}
 }
@@ -318,11 +316,13 @@ func (t *Tally) count(e *trace.Event) {
 	}
 	if e.Stage == StagePool {
 		if i := t.device(e); i >= 0 {
-			t.devices[i].counted = true
-			t.devices[i].Pool = PoolOutcome{
-				Total: int(get(ValueTotal)), MinFree: int(get(ValueMinFree)), FreeAtEnd: int(get(ValueFree)),
-				EmptyRequests: int(get(ValueEmptyRequests)),
+			// The counters are those of the last boot, the events those of all.
+			p := &t.devices[i].Pool
+			p.Total, p.FreeAtEnd = int(get(ValueTotal)), int(get(ValueFree))
+			if low := int(get(ValueMinFree)); p.MinFree < 0 || low < p.MinFree {
+				p.MinFree = low
 			}
+			p.EmptyRequests = max(p.EmptyRequests, int(get(ValueEmptyRequests)))
 		}
 		return
 	}

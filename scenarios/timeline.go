@@ -8,8 +8,9 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// An Action is one entry of the timeline. Which fields mean something depends on
-// Do:
+// An Action is one entry of the timeline. It happens at a time (At), again and
+// again (Every), or when something else has happened (After). Which of the other
+// fields mean something depends on Do:
 //
 //	blackhole           For, Link, Way
 //	link_down tx_error  For, Device
@@ -17,12 +18,25 @@ import (
 //	leak                For, Device, Packets
 //	release             Device, Packets
 //	broker_publish      Topic, Message
+//	reboot              Device
+//	power_cut           For, Device
 //
 // With For, what the action changed is as before when that time is over; without,
-// it stays.
+// it stays. What a device has in memory, leaks included, ends with a reboot and a
+// power cut.
 type Action struct {
-	// When it happens, from the start of the run.
-	At Duration `yaml:"at" required:"true" max:"8760h" alt:"7s"`
+	// When it happens for the first time, from the start of the run. Default: with every, after the first period.
+	At Duration `yaml:"at" max:"8760h" alt:"7s"`
+	// It happens again and again, with this time from one beginning to the next.
+	Every Duration `yaml:"every" min:"1ms" max:"8760h" alt:"9s"`
+	// With every: how often it happens, up to 1000000. Default: no limit.
+	Count int `yaml:"count" min:"1" max:"1000000" alt:"3"`
+	// With every: it happens only before this time of the run. Default: to the end of the run.
+	Until Duration `yaml:"until" min:"1ms" max:"8760h" alt:"31s"`
+	// It happens after something else has happened, instead of at a time.
+	After *After `yaml:"after"`
+	// A name for the action: it stands in the trace, and other actions may wait for it.
+	Label string `yaml:"label" min:"1" max:"64" alt:"other-label"`
 	// What happens.
 	Do ActionKind `yaml:"do" required:"true" alt:"link_down"`
 	// How long it lasts. Default: to the end of the run.
@@ -46,8 +60,25 @@ type Action struct {
 	Message `yaml:",inline"`
 }
 
-// actionKeys are the keys of an action beside at and do; those that it must have
-// come with an exclamation mark.
+// After is what an action waits for: an event, or another action by its label.
+type After struct {
+	// An event of the trace. Of those that can fail, only successes count.
+	Event EventName `yaml:"event" alt:"mqtt.acked"`
+	// With event: the device that it happens to. Default: any.
+	Device string `yaml:"device" min:"1"`
+	// The label of another action.
+	Label string `yaml:"label" min:"1" max:"64"`
+	// Which time counts, 1 to 1000000.
+	Nth int `yaml:"nth" min:"1" max:"1000000" default:"1" alt:"2"`
+	// Time from there to the action.
+	Delay Duration `yaml:"delay" max:"8760h" default:"0s" alt:"3s"`
+}
+
+// timeKeys are the keys that every action may have.
+var timeKeys = []string{"at", "every", "count", "until", "after", "label", "do"}
+
+// actionKeys are the other keys of an action; those that it must have come with
+// an exclamation mark.
 var actionKeys = map[ActionKind][]string{
 	Blackhole:     {"for", "link", "direction"},
 	LinkDown:      {"for", "device"},
@@ -58,6 +89,8 @@ var actionKeys = map[ActionKind][]string{
 	Leak:          {"packets!", "for", "device"},
 	ReleaseLeak:   {"packets!", "device"},
 	BrokerPublish: {"topic!", "payload", "size", "qos", "retain"},
+	ResetDevice:   {"device"},
+	PowerCut:      {"for", "device"},
 }
 
 // takes reports whether the action has the key, and whether it must.
@@ -68,7 +101,7 @@ func (k ActionKind) takes(key string) (takes, must bool) {
 			return true, must
 		}
 	}
-	return key == "at" || key == "do", key == "at" || key == "do"
+	return slices.Contains(timeKeys, key), key == "do"
 }
 
 // value returns the field that the key value sets, with its range.
@@ -93,12 +126,13 @@ func (d *decoder) action(n ast.Node, path string, v reflect.Value) {
 		return
 	}
 	a := v.Addr().Interface().(*Action)
-	i := slices.IndexFunc(pairs, func(p pair) bool { return p.key == "do" })
-	if i < 0 {
+	has := func(key string) bool { return slices.ContainsFunc(pairs, func(p pair) bool { return p.key == key }) }
+	if !has("do") {
 		d.fail(start(n), path, hint("add do: and one of: "+strings.Join(a.Do.Values(), ", "), "%s lacks the key \"do\"", last(path)))
 		return
 	}
 	before := len(d.errs)
+	i := slices.IndexFunc(pairs, func(p pair) bool { return p.key == "do" })
 	d.value(pairs[i].value, join(path, "do"), reflect.ValueOf(&a.Do).Elem())
 	if len(d.errs) > before {
 		return
@@ -117,14 +151,22 @@ func (d *decoder) action(n ast.Node, path string, v reflect.Value) {
 		}
 	}
 	for _, name := range actionKeys[a.Do] {
-		key, must := strings.CutSuffix(name, "!")
-		if must && !slices.ContainsFunc(pairs, func(p pair) bool { return p.key == key }) {
+		if key, must := strings.CutSuffix(name, "!"); must && !has(key) {
 			d.fail(start(n), path, hint("add "+key+": …", "%s lacks the key %q", a.Do, key))
 		}
 	}
 	d.fields(rest, start(n), path, v)
+	switch {
+	case has("at") && has("after"):
+		d.fail(d.src.places[join(path, "after")], join(path, "after"), hint("remove one of them", "an action has either at or after"))
+	case has("at") || has("after"):
+	case has("every"):
+		a.At = a.Every
+	default:
+		d.fail(start(n), path, hint("add at: 7s, every: 10s or after: {event: mqtt.connected}", "%s lacks the key \"at\"", last(path)))
+	}
 }
 
 func (k ActionKind) keyList() string {
-	return strings.ReplaceAll("at, do, "+strings.Join(actionKeys[k], ", "), "!", "")
+	return strings.ReplaceAll(strings.Join(append(slices.Clone(timeKeys), actionKeys[k]...), ", "), "!", "")
 }

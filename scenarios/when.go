@@ -1,0 +1,126 @@
+package scenarios
+
+import "slices"
+
+// when checks the keys that say when an action happens.
+func (c *checker) when(path string, a *Action) {
+	switch {
+	case a.Every == 0 && a.Count > 0:
+		c.failf(path+".count", "add every: 10s, or remove it", "count does nothing without every")
+	case a.Every == 0 && a.Until > 0:
+		c.failf(path+".until", "add every: 10s, or remove it", "until does nothing without every")
+	case a.Until > 0 && a.After == nil && a.Until <= a.At:
+		c.failf(path+".until", "make it later, or let it happen earlier", "it would never happen: until %s is not after %s", a.Until, a.At)
+	case a.Every > 0 && a.For >= a.Every && a.Count != 1:
+		c.failf(path+".for", "make it shorter than every", "it lasts %s and begins again after %s", a.For, a.Every)
+	}
+	if a.Label != "" && !namePattern.MatchString(a.Label) {
+		c.failf(path+".label", nameHint, "%q is not a label", a.Label)
+	}
+	if a.After != nil {
+		c.after(path+".after", a)
+	}
+}
+
+func (c *checker) after(path string, a *Action) {
+	w := a.After
+	switch {
+	case a.At != 0:
+		c.failf(path, "remove one of them", "an action has either at or after")
+	case w.Event == "" && w.Label == "":
+		c.failf(path, "add event: mqtt.connected, or label: and the label of another action", "after says nothing to wait for")
+	case w.Event != "" && w.Label != "":
+		c.failf(path, "remove one of them", "an action waits for an event or for a label")
+	case w.Label != "" && w.Device != "":
+		c.failf(path+".device", "remove it", "a label belongs to no device")
+	case w.Device != "" && c.s.Device(w.Device) == nil:
+		c.failf(path+".device", didYouMean(w.Device, deviceNames(c.s)), "no device is called %q", w.Device)
+	}
+}
+
+// labels checks that labels are different, that those which actions wait for
+// exist, and that no action waits for itself.
+func (c *checker) labels() {
+	t := c.s.Timeline
+	byLabel := map[string]int{}
+	var names []string
+	for i, a := range t {
+		if a.Label == "" {
+			continue
+		}
+		if _, twice := byLabel[a.Label]; twice {
+			c.failf(index("timeline", i)+".label", "give each its own label", "the label %q is taken", a.Label)
+			continue
+		}
+		byLabel[a.Label] = i
+		names = append(names, a.Label)
+	}
+	for i := range t {
+		if t[i].After == nil || t[i].After.Label == "" {
+			continue
+		}
+		path := index("timeline", i) + ".after.label"
+		at, found := byLabel[t[i].After.Label]
+		if !found {
+			what := didYouMean(t[i].After.Label, names)
+			if what == "" {
+				what = "add label: " + t[i].After.Label + " to the action that it waits for"
+			}
+			c.failf(path, what, "no action has the label %q", t[i].After.Label)
+			continue
+		}
+		for seen := []int{i}; ; {
+			if slices.Contains(seen, at) {
+				if at == i {
+					c.failf(path, "let one of them happen at a time or after an event", "the action waits for itself")
+				}
+				break
+			}
+			seen = append(seen, at)
+			next := t[at].After
+			if next == nil || next.Label == "" {
+				break
+			}
+			if at, found = byLabel[next.Label]; !found {
+				break
+			}
+		}
+	}
+}
+
+// overlaps refuses two actions on the same thing of which one is undone while
+// the other should hold. When actions that wait or repeat happen is not known
+// here; where those overlap, the latest one counts.
+func (c *checker) overlaps() {
+	t := c.s.Timeline
+	for i := range t {
+		for j := range i {
+			first, second := &t[j], &t[i]
+			if first.After != nil || second.After != nil || first.Every > 0 || second.Every > 0 {
+				continue
+			}
+			if second.At < first.At {
+				first, second = second, first
+			}
+			if sameTarget(first, second) && first.For > 0 && second.At < first.At+first.For {
+				c.failf(index("timeline", i), "let one end before the other begins",
+					"%s at %s begins while %s from %s to %s is still on", second.Do, second.At, first.Do, first.At, first.At+first.For)
+				break
+			}
+		}
+	}
+}
+
+func sameTarget(a, b *Action) bool {
+	nic := func(k ActionKind) bool { return k == LinkDown || k == TxError }
+	power := func(k ActionKind) bool { return k == ResetDevice || k == PowerCut }
+	switch {
+	case nic(a.Do) && nic(b.Do), power(a.Do) && power(b.Do):
+		return a.Device == b.Device
+	case a.Do == Leak || a.Do == ReleaseLeak || a.Do == BrokerPublish || a.Do != b.Do:
+		return false
+	}
+	aUp, aDown := a.Way.Takes()
+	bUp, bDown := b.Way.Takes()
+	return a.Link == b.Link && (aUp && bUp || aDown && bDown)
+}
