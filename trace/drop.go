@@ -69,6 +69,8 @@ var explanations = []Explanation{
 	{string(DropNoRoute), "The host has no route to the destination.", "RFC 1122 3.3.1"},
 	{"outside_window", "A segment lies outside the window that the host had offered.", "RFC 9293 3.10.7.4"},
 	{"backlog_full", "Too many connections waited to be accepted.", "listen backlog"},
+	{"nd_queue_full", "Too many packets waited for one neighbour's address; the oldest went.", "RFC 4861 7.2.2"},
+	{"nd_timeout", "No neighbour answered, so the packets that waited were given up.", "RFC 4861 7.2.2"},
 	{string(DropARPQueue), "Too many packets waited for one ARP reply; the oldest went.", "netxduo NX_ARP_MAX_QUEUE_DEPTH; RFC 1122 2.3.2.2"},
 	{string(DropARPTimeout), "Nobody answered ARP, so the packets that waited were given up.", "netxduo NX_ARP_MAXIMUM_RETRIES; RFC 826"},
 	{string(DropNoUpper), "The NIC has no stack yet, or no longer.", "nic.NIC"},

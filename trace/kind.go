@@ -30,6 +30,8 @@ const (
 	KindTCP Kind = "tcp"
 	// The device's ARP: Text.
 	KindARP Kind = "arp"
+	// The device's IPv6 neighbour discovery: Text.
+	KindND Kind = "nd"
 	// An ICMP echo was answered or its answer arrived: Text.
 	KindPing Kind = "ping"
 
