@@ -313,7 +313,7 @@ func (p *Pool) Check() error {
 	for i, pkt := range p.packets {
 		count[pkt.state]++
 		steps := 0
-		for next := pkt.next; next != nil && pkt.state == allocated; next = next.next {
+		for next := pkt.next; next != nil && (pkt.state == allocated || pkt.state == tcpQueued); next = next.next {
 			if next.state == free && next.pool == p {
 				return fmt.Errorf("nic: pool %q: the chain of packet %d (%s) holds a free packet", p.name, i, pkt.holder)
 			}
@@ -330,7 +330,7 @@ func (p *Pool) Check() error {
 		return fmt.Errorf("nic: pool %q: %d packets are free, the counter says %d", p.name, count[free]+unused, p.stats.Free)
 	case count[leaked] != p.leaked:
 		return fmt.Errorf("nic: pool %q: %d packets are leaked, the counter says %d", p.name, count[leaked], p.leaked)
-	case unused < 0 || count[free]+count[allocated]+count[leaked] != len(p.packets):
+	case unused < 0 || count[free]+count[allocated]+count[tcpQueued]+count[leaked] != len(p.packets):
 		return fmt.Errorf("nic: pool %q: %d of %d packets in use: %v", p.name, len(p.packets), p.total, count)
 	}
 	return nil

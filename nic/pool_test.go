@@ -389,3 +389,22 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a message", n)
 	}
 }
+
+func TestCheckCountsPacketsInATCPQueue(t *testing.T) {
+	p, err := nic.NewPool(nil, nil, nic.PoolConfig{Payload: 100, Packets: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkt, status := p.Allocate(nic.Receive, 0)
+	if status != nic.Success {
+		t.Fatal(status)
+	}
+	pkt.SetQueued(true)
+	if err := p.Check(); err != nil {
+		t.Errorf("a queued packet is missing in the books: %v", err)
+	}
+	pkt.SetQueued(false)
+	if pkt.Release() != nic.Success || p.Check() != nil {
+		t.Errorf("after the release: %v", p.Check())
+	}
+}
