@@ -95,7 +95,7 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 			d = &done{report: report.Failed(e.name(), e.source, emu.VerdictInternal, err), err: err, stack: debug.Stack()}
 		}
 	}()
-	opt := emu.Options{Out: b.flags.out, Source: sourceWithSettings(e.source, b.flags.settings)}
+	opt := emu.Options{Apps: b.cli.apps, Out: b.flags.out, Source: sourceWithSettings(e.source, b.flags.settings)}
 	if b.flags.hasSeed {
 		opt.Seed = &b.flags.seed
 	}

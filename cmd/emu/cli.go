@@ -19,6 +19,7 @@ type cli struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	code           int // when there is no error
+	apps           map[string]emu.App
 }
 
 // A usageError is what the user typed wrong.

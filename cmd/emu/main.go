@@ -33,8 +33,11 @@ func main() {
 }
 
 // run is the whole command, for tests too.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
-	c := &cli{args: args, stdin: stdin, stdout: stdout, stderr: stderr}
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return (&cli{args: args, stdin: stdin, stdout: stdout, stderr: stderr}).run(ctx)
+}
+
+func (c *cli) run(ctx context.Context) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.internalError(r, debug.Stack())
@@ -42,10 +45,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}()
 	root := c.root()
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetArgs(c.args)
+	root.SetIn(c.stdin)
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
 		return c.report(err)
 	}

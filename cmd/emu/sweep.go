@@ -296,6 +296,7 @@ func (c *cli) sweep(ctx context.Context, arg string, f *sweepFlags, s *sweepRunF
 	if err != nil {
 		return err
 	}
+	config.Apps = c.apps
 	config.Progress = func(done, total int64) { meter.update(float64(done), float64(total), "") }
 	sweep, err := emu.NewSweep(config)
 	if err != nil {

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"hilnet/emu"
+	"hilnet/mqtt"
+	"hilnet/sim"
+)
+
+// A flagCase shows what a flag does: the pattern is found in the exit code, the
+// output and the names of the files of the command with the flag, and not of the
+// command without it. With an exclamation mark it is the other way round.
+type flagCase struct{ without, with, pattern string }
+
+// flagCases has an entry for each flag of each command. Those that are not here
+// are in flagTests.
+var flagCases = map[string]flagCase{
+	"run seed":     {"run clean-link", "--seed 77", `again +emu run clean-link --seed 77`},
+	"run out":      {"run clean-link", "--out there", `(?m)^file there/clean-link.peer.pcapng$`},
+	"run set":      {"run clean-link", "--set pool.packets=20", `low-water mark 17 of 20`},
+	"run json":     {"run clean-link", "--json", `"published": 50`},
+	"run junit":    {"run clean-link", "--junit r.xml", `(?m)^file r.xml$`},
+	"run quiet":    {"run clean-link", "--quiet", `!published`},
+	"run verbose":  {"run clean-link keepalive-lost", "--verbose", `low-water mark`},
+	"run progress": {"run clean-link", "--progress json", `"done": ?1`},
+
+	"sweep set":      {"sweep clean-link", "--set pool.packets=8,16", `(?m)^8 +1 +100 %`},
+	"sweep seeds":    {"sweep clean-link", "--seeds 3", `3 of 3 runs passed`},
+	"sweep seed":     {"sweep link-drop --set pool.packets=16", "--seed 5", `emu run link-drop .*--seed 5`},
+	"sweep shard":    {"sweep clean-link --seeds 4", "--shard 1/2", `2 of 2 runs passed`},
+	"sweep resume":   {"sweep clean-link --seeds 2 --out-file old.jsonl", "--resume", `exit 0`},
+	"sweep out-file": {"sweep clean-link", "--out-file new.jsonl", `(?m)^file new.jsonl$`},
+	"sweep csv":      {"sweep clean-link", "--csv new.csv", `(?m)^file new.csv$`},
+	"sweep format":   {"sweep clean-link", "--format json", `"format": "hilnet-sweep-summary/1"`},
+	"sweep metric":   {"sweep clean-link", "--metric connects", `passed.* connects`},
+	"sweep failures": {"sweep link-drop --set pool.packets=16", "--failures 0", `!emu run link-drop`},
+	"sweep quiet":    {"sweep clean-link", "--quiet", `!runs passed`},
+	"sweep progress": {"sweep clean-link", "--progress plain", `1 of 1 runs, 100 %`},
+
+	"merge out-file": {"merge old.jsonl", "--out-file new.jsonl", `(?m)^file new.jsonl$`},
+	"merge csv":      {"merge old.jsonl", "--csv new.csv", `(?m)^file new.csv$`},
+	"merge format":   {"merge old.jsonl", "--format json", `"format": "hilnet-sweep-summary/1"`},
+	"merge metric":   {"merge old.jsonl", "--metric connects", `passed.* connects`},
+	"merge failures": {"merge failed.jsonl", "--failures 0", `!emu run link-drop`},
+	"merge quiet":    {"merge old.jsonl", "--quiet", `!runs passed`},
+	"merge partial":  {"merge half.jsonl", "--partial", `exit 0`},
+
+	"validate quiet": {"validate clean-link", "--quiet", `!clean-link`},
+	"list json":      {"list", "--json", `"name": "clean-link"`},
+	"show resolved":  {"show clean-link", "--resolved", `mac: `},
+	"show set":       {"show clean-link", "--set pool.packets=20", `packets: 20`},
+	"explain json":   {"explain rx_pool_empty", "--json", `"name": "rx_pool_empty"`},
+	"schema result":  {"schema", "--result", `conservation_errors`},
+	"version json":   {"version", "--json", `"hilnet": `},
+}
+
+// flagTests show what a table cannot.
+var flagTests = map[string]func(*testing.T){
+	"run parallel":   func(t *testing.T) { sideBySide(t, "run", "one.yaml", "two.yaml") },
+	"sweep parallel": func(t *testing.T) { sideBySide(t, "sweep", "one.yaml", "--seeds", "2") },
+	"sweep verify":   runsTwice,
+}
+
+// No flag parses and does nothing: a flag that is in none of the tables fails.
+func TestEveryFlagDoesSomething(t *testing.T) {
+	seen := map[string]bool{}
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		name := strings.TrimPrefix(strings.TrimPrefix(cmd.CommandPath(), "emu"), " ")
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Name == "help" {
+				return // TestEveryCommandHasHelpWithExamples
+			}
+			key := strings.TrimPrefix(name+" "+f.Name, " ")
+			seen[key] = true
+			switch c, ok := flagCases[key]; {
+			case ok:
+				t.Run(key, c.check)
+			case flagTests[key] != nil:
+				t.Run(key, flagTests[key])
+			default:
+				t.Errorf("emu %s --%s: nothing here shows what it does", name, f.Name)
+			}
+		})
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk((&cli{}).root())
+	for _, key := range slices.Concat(slices.Sorted(maps.Keys(flagCases)), slices.Sorted(maps.Keys(flagTests))) {
+		if !seen[key] {
+			t.Errorf("emu has no flag %q any more", key)
+		}
+	}
+}
+
+func (c flagCase) check(t *testing.T) {
+	pattern, inverse := strings.CutPrefix(c.pattern, "!")
+	re := regexp.MustCompile(pattern)
+	without, with := shown(t, strings.Fields(c.without)), shown(t, append(strings.Fields(c.without), strings.Fields(c.with)...))
+	if re.MatchString(without) != inverse || re.MatchString(with) == inverse {
+		t.Errorf("%s: looked for %s\nwithout:\n%s\nwith:\n%s", c.with, c.pattern, without, with)
+	}
+}
+
+// shown runs a command in a folder with a few results and returns all that a
+// user sees of it.
+func shown(t *testing.T, args []string) string {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for _, prepare := range [][]string{
+		{"sweep", "clean-link", "--seeds", "2", "--out-file", "old.jsonl", "--quiet"},
+		{"sweep", "clean-link", "--seeds", "2", "--out-file", "half.jsonl", "--shard", "1/2", "--quiet"},
+		{"sweep", "link-drop", "--set", "pool.packets=16", "--out-file", "failed.jsonl", "--quiet"},
+	} {
+		if slices.ContainsFunc(args, func(a string) bool { return slices.Contains(prepare, a) && strings.HasSuffix(a, ".jsonl") }) {
+			call(t, prepare...)
+		}
+	}
+	code, stdout, stderr := call(t, args...)
+	text := fmt.Sprintf("exit %d\n%s%s", code, stdout, stderr)
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		text += "file " + filepath.ToSlash(path) + "\n"
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+const appFile = `
+version: 1
+name: NAME
+duration: 1s
+devices: [{app: meets}]
+broker: {kind: model}
+expect: [duration == 1s]
+`
+
+// withApp runs a command on one.yaml and two.yaml, whose devices have an App.
+func withApp(t *testing.T, app emu.App, args ...string) (int, string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"one", "two"} {
+		if err := os.WriteFile(name+".yaml", []byte(strings.Replace(appFile, "NAME", name, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	c := &cli{args: args, stdout: &out, stderr: &out, apps: map[string]emu.App{"meets": app}}
+	return c.run(t.Context()), out.String()
+}
+
+// sideBySide shows that --parallel is how many runs go on at a moment: two Apps
+// that wait for each other meet if it is 2 and do not if it is 1.
+func sideBySide(t *testing.T, args ...string) {
+	for _, c := range []struct {
+		parallel string
+		met      int32
+		patience time.Duration
+	}{{"2", 2, time.Minute}, {"1", 0, 50 * time.Millisecond}} {
+		var met atomic.Int32
+		door := make(chan struct{})
+		app := func(*sim.Task, *mqtt.Client) {
+			select {
+			case door <- struct{}{}:
+				met.Add(1)
+			case <-door:
+				met.Add(1)
+			case <-time.After(c.patience):
+			}
+		}
+		code, out := withApp(t, app, append(args, "--parallel", c.parallel)...)
+		if code != exitPass || met.Load() != c.met {
+			t.Errorf("--parallel %s: %d met, exit %d\n%s", c.parallel, met.Load(), code, out)
+		}
+	}
+}
+
+// runsTwice shows that --verify 2 does every second run twice, and sees the one
+// that differs.
+func runsTwice(t *testing.T) {
+	for _, c := range []struct {
+		flags []string
+		runs  int32
+	}{{nil, 4}, {[]string{"--verify", "2"}, 6}, {[]string{"--verify", "1"}, 8}} {
+		var runs atomic.Int32
+		app := func(*sim.Task, *mqtt.Client) { runs.Add(1) }
+		code, out := withApp(t, app, append([]string{"sweep", "one.yaml", "--seeds", "4"}, c.flags...)...)
+		if code != exitPass || runs.Load() != c.runs {
+			t.Errorf("%v: %d runs, exit %d\n%s", c.flags, runs.Load(), code, out)
+		}
+	}
+	var runs atomic.Int32
+	moody := func(t *sim.Task, c *mqtt.Client) {
+		if runs.Add(1)%2 == 0 {
+			c.Publish("t", nil, false, 0, 0)
+		}
+	}
+	if code, out := withApp(t, moody, "sweep", "one.yaml", "--verify", "1"); code != exitInternal {
+		t.Errorf("two runs differ, exit %d\n%s", code, out)
+	}
+}
+
+// Commands that have no flag do something as well.
+func TestEveryCommandPrintsWhatItIsFor(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"completion bash", "complete"},
+		{"completion zsh", "#compdef emu"},
+		{"completion fish", "complete -c emu"},
+		{"help run", "run runs built-in scenarios"},
+		{"explain rx_pool_empty", "rx_pool_empty"},
+		{"schema", `"$schema"`},
+		{"version", emu.Version},
+		{"list", "link-drop"},
+		{"show link-drop", "name: link-drop"},
+		{"validate link-drop", "link-drop: valid"},
+	} {
+		if code, out, _ := call(t, strings.Fields(c.args)...); code != exitPass || !strings.Contains(out, c.want) {
+			t.Errorf("emu %s: exit %d, looked for %q in\n%s", c.args, code, c.want, out)
+		}
+	}
+}
