@@ -55,3 +55,24 @@ func checkStage(t *testing.T, r *recording, e *trace.Event) {
 		t.Errorf("%s %s/%s: %d drop events, the counter says %d", r.Scenario, e.Node, e.Stage, drops, value(scenarios.ValueDropped))
 	}
 }
+
+// Frames on a long link when the run ends are in flight, not lost.
+func TestFramesUnderWayAtTheEndAreInFlight(t *testing.T) {
+	r := record(t, load(t, `
+version: 1
+name: long-link
+duration: 10s
+devices:
+  - profile: linux
+    pool: {packets: 200}
+    steps: [connect, every: {period: 100ms, do: [publish: {topic: t, payload: "{n}", qos: 0}]}]
+links: [delay: 900ms]
+broker: {kind: model}
+`), Options{})
+	if up := r.Outcome.Links[0].Up; up.InFlight < 5 || up.Entered != up.Arrived+up.InFlight {
+		t.Errorf("%+v", up)
+	}
+	if len(r.Outcome.ConservationErrors) > 0 {
+		t.Error(r.Outcome.ConservationErrors)
+	}
+}
