@@ -168,7 +168,7 @@ var broken = []brokenScenario{
 }
 
 func TestBrokenScenariosAreRefusedWithPositionAndHint(t *testing.T) {
-	for _, c := range broken {
+	for _, c := range append(broken, brokenToo...) {
 		t.Run(fmt.Sprintf("%.60q", c.to), func(t *testing.T) {
 			text := c.text()
 			if text == base {

@@ -249,8 +249,15 @@ type checker struct {
 }
 
 func (c *checker) fail(path string, err error) {
+	e := newError(c.s.place(path), path, err)
+	// The devices of one entry share its place: what is wrong there is said once.
+	if c.s.origin.devices != nil && slices.ContainsFunc(c.errs, func(o *Error) bool {
+		return e.Line > 0 && o.File == e.File && o.Line == e.Line && o.Column == e.Column
+	}) {
+		return
+	}
 	if len(c.errs) < MaxErrors {
-		c.errs = append(c.errs, newError(c.s.place(path), path, err))
+		c.errs = append(c.errs, e)
 	}
 }
 

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -81,8 +82,8 @@ type place struct {
 	line, column int
 }
 
-// String returns file, line and column.
-func (p place) String() string { return fmt.Sprintf("%s:%d:%d", p.text.file, p.line, p.column) }
+// String returns the file's name without its folder, line and column.
+func (p place) String() string { return fmt.Sprintf("%s:%d:%d", path.Base(p.text.file), p.line, p.column) }
 
 // Excerpt sizes.
 const (

@@ -120,7 +120,7 @@ func (l *loader) include(name string, doc *parsedFile) *Error {
 	}
 	for i, what := range names {
 		at, where := places[i], index("include", i)
-		refuse := func(err error) *Error { return newError(at, where, err) }
+		refuse := func(err error) *Error { return newError(d.at(at), where, err) }
 		file := path.Join(path.Dir(strings.ReplaceAll(name, `\`, "/")), what)
 		switch {
 		case what == "" || path.IsAbs(what):
@@ -151,11 +151,11 @@ func (l *loader) include(name string, doc *parsedFile) *Error {
 // cycle tells how a file comes to include itself.
 func (l *loader) cycle(file string, at place) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s includes itself: ", file)
+	fmt.Fprintf(&b, "%s includes itself: ", path.Base(file))
 	for _, f := range l.stack[slices.Index(l.stack, file)+1:] {
-		fmt.Fprintf(&b, "%s includes %s, ", l.from[f], f)
+		fmt.Fprintf(&b, "%s includes %s, ", l.from[f], path.Base(f))
 	}
-	fmt.Fprintf(&b, "%s includes %s", at, file)
+	fmt.Fprintf(&b, "%s includes %s", at, path.Base(file))
 	return b.String()
 }
 

@@ -20,7 +20,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	for _, b := range broken {
+	for _, b := range append(broken, brokenToo...) {
 		f.Add([]byte(b.text()))
 	}
 	f.Add([]byte(base))
