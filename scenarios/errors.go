@@ -83,7 +83,9 @@ type place struct {
 }
 
 // String returns the file's name without its folder, line and column.
-func (p place) String() string { return fmt.Sprintf("%s:%d:%d", path.Base(p.text.file), p.line, p.column) }
+func (p place) String() string {
+	return fmt.Sprintf("%s:%d:%d", path.Base(p.text.file), p.line, p.column)
+}
 
 // Excerpt sizes.
 const (

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -218,16 +219,16 @@ func TestOverridesSetParametersAndKeys(t *testing.T) {
 		{"link.delay", "8ms", func(s *Scenario) string { return s.Links[0].Down.Delay.String() }},
 		{"links[0].up.delay", "9ms", func(s *Scenario) string { return s.Links[0].Up.Delay.String() }},
 		{"links[link].loss", "2%", func(s *Scenario) string { return s.Links[0].Up.Loss.String() }},
-		{"pool.packets", "3", func(s *Scenario) string { return number(s.Devices[0].Pool.Packets) }},
-		{"devices[*].count", "1", func(s *Scenario) string { return number(s.Devices[0].Count) }},
+		{"pool.packets", "3", func(s *Scenario) string { return strconv.Itoa(s.Devices[0].Pool.Packets) }},
+		{"devices[*].count", "1", func(s *Scenario) string { return strconv.Itoa(s.Devices[0].Count) }},
 		{"device.mqtt.client_id", "007", func(s *Scenario) string { return s.Devices[0].MQTT.ClientID }},
 		{"mqtt.will.topic", "gone", func(s *Scenario) string { return s.Devices[0].MQTT.Will.Topic }},
 		{"devices[0].steps[1].publish.topic", "x/y", func(s *Scenario) string { return s.Devices[0].Steps[1].Publish.Topic }},
 		{"timeline[0].for", "3s", func(s *Scenario) string { return s.Timeline[0].For.String() }},
-		{"seed", "9", func(s *Scenario) string { return number(int(s.Seed)) }},
-		{"capture", "[peer]", func(s *Scenario) string { return string(s.Capture[0]) + number(len(s.Capture)) }},
+		{"seed", "9", func(s *Scenario) string { return strconv.Itoa(int(s.Seed)) }},
+		{"capture", "[peer]", func(s *Scenario) string { return string(s.Capture[0]) + strconv.Itoa(len(s.Capture)) }},
 		{"expect[0]", "published > 1", func(s *Scenario) string { return s.Expect[0].That }},
-		{"broker.port", "77", func(s *Scenario) string { return number(s.Broker.Port) }},
+		{"broker.port", "77", func(s *Scenario) string { return strconv.Itoa(s.Broker.Port) }},
 	} {
 		s, err := LoadWith("f.yaml", []byte(text), []Set{{c.key, c.value}})
 		if err != nil {
@@ -243,8 +244,6 @@ func TestOverridesSetParametersAndKeys(t *testing.T) {
 		}
 	}
 }
-
-func number(n int) string { return text(valueOf(&n)) }
 
 func TestBadOverridesAreRefusedWithPositionAndHint(t *testing.T) {
 	two := strings.Replace(base, "links:\n  - name: link\n", "  - {name: other, steps: [connect]}\nlinks:\n  - {device: other}\n  - name: link\n    device: device\n", 1)
