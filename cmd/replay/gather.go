@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"os"
 	"time"
 
 	"hilnet/mqtt/codec"
@@ -46,14 +47,23 @@ func (g *gatherer) Notice(n *flow.Notice) {
 	}
 }
 
-// gather reads a capture to its end, or to where it is cut or damaged. An error
-// means that there is nothing to show.
+// gather reads the capture in a file.
 func gather(ctx context.Context, name string, ports []uint16) (*info, error) {
-	reader, closeFile, err := pcaps.Open(name, pcaps.ReaderConfig{})
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer closeFile()
+	defer file.Close()
+	return read(ctx, name, file, ports)
+}
+
+// read reads a capture to its end, or to where it is cut or damaged. An error
+// means that there is nothing to show.
+func read(ctx context.Context, name string, input io.Reader, ports []uint16) (*info, error) {
+	reader, err := pcaps.NewReader(input, pcaps.ReaderConfig{})
+	if err != nil {
+		return nil, err
+	}
 	g := &gatherer{info: &info{File: name, Format: reader.Format().String(), Other: map[string]int{}}, reader: reader}
 	if g.table, err = flow.New(flow.Config{MQTTPorts: ports}, g); err != nil {
 		return nil, err

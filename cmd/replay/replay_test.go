@@ -211,13 +211,9 @@ func FuzzInfo(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		file := filepath.Join(t.TempDir(), "x")
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		i, err := gather(t.Context(), file, []uint16{1883})
+		i, err := read(t.Context(), "x", bytes.NewReader(text), []uint16{1883})
 		if err != nil {
-			if explained := explainError(file, err); explained == nil || errors.Is(err, context.Canceled) {
+			if explained := explainError("x", err); explained == nil || errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
 			return
