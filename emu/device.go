@@ -1,7 +1,6 @@
 package emu
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -11,9 +10,7 @@ import (
 	"hilnet/scenarios"
 	"hilnet/sim"
 	"hilnet/sim/rtos"
-	"hilnet/stack"
 	"hilnet/trace"
-	"hilnet/wire"
 )
 
 // appPriority is the application threads' priority: below the client's thread,
@@ -42,7 +39,7 @@ type machine struct {
 	kernel *rtos.Kernel
 	pool   *nic.Pool
 	nic    *nic.NIC
-	host   *stack.Host
+	host   host
 	port   link.Sink // for arriving frames
 	client *mqtt.Client
 
@@ -89,24 +86,16 @@ func (w *World) newMachine(d *device) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.host, err = stack.New(w.loop, w.trace, stack.Config{
-		Node: cfg.Name, MAC: wire.MAC(cfg.MAC), Addr: cfg.Address, Gateway: cfg.Gateway, MTU: cfg.MTU,
-		Profile: w.bootProfile(d),
-	}, nil)
+	socket, err := w.newStack(m, d)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.host.Attach(m.kernel, m.nic); err != nil {
-		m.host.Close()
-		return nil, err
-	}
-	m.port = m.host.Port()
 	quirks := mqtt.NetX642()
 	if cfg.Quirks.None {
 		quirks = mqtt.NoQuirks()
 	}
 	m.client, err = mqtt.Create(mqtt.Config{
-		Kernel: m.kernel, Pool: m.pool, Socket: m.host.NewSocket(cfg.Name + " socket"), Trace: w.trace,
+		Kernel: m.kernel, Pool: m.pool, Socket: socket, Trace: w.trace,
 		Node: cfg.Name, ClientID: cfg.MQTT.ClientID, ThreadPriority: cfg.MQTT.ThreadPriority, Quirks: &quirks,
 	})
 	if err != nil {
@@ -114,16 +103,6 @@ func (w *World) newMachine(d *device) (*machine, error) {
 		return nil, err
 	}
 	return m, nil
-}
-
-func stackProfile(p scenarios.Profile) stack.Profile {
-	switch p {
-	case scenarios.ProfileNetX:
-		return stack.NetX()
-	case scenarios.ProfileLinux:
-		return stack.Linux()
-	}
-	panic(fmt.Sprintf("emu: profile %q passed validation", p))
 }
 
 // start starts the application.

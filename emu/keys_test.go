@@ -262,6 +262,9 @@ var keyApps = map[string]App{
 }
 
 func TestNoKeyParsesAndDoesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	trees := make([]any, len(keyBases))
 	want := make([]string, len(keyBases))
 	for i, text := range keyBases {
@@ -332,6 +335,9 @@ func tryKey(t *testing.T, k scenarios.KeyPath, trees []any, want []string) (trie
 // Each entry of the timeline that takes a key feels it: this is stricter than
 // one effect somewhere.
 func TestEveryActionFeelsEachOfItsKeys(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	var tree any
 	i := slices.IndexFunc(keyBases, func(s string) bool { return strings.Contains(s, "name: actions\n") })
 	if err := yaml.Unmarshal([]byte(keyBases[i]), &tree); err != nil {

@@ -8,7 +8,6 @@ import (
 	"hilnet/scenarios"
 	"hilnet/sim"
 	"hilnet/sim/rtos"
-	"hilnet/stack"
 	"hilnet/trace"
 )
 
@@ -135,22 +134,3 @@ func halt(k *rtos.Kernel) {
 	t.Ready = t.Resume
 	t.Start()
 }
-
-// bootProfile returns the profile of the machine that a device makes next.
-//
-// NetX draws sequence numbers and ports from the C library's rand, which nobody
-// seeds (netxduo nx_api.h, NX_RAND): after each boot they are the same again, as
-// the random stream of a device's stack is. Linux seeds its own from what differs
-// at each boot, so here another range of ports makes others of the same draws.
-func (w *World) bootProfile(d *device) stack.Profile {
-	p := w.profile(d)
-	if d.boots > 0 && d.cfg.Profile == scenarios.ProfileLinux {
-		draw := sim.NewStream(w.sc.Seed, "boot/"+d.cfg.Name).At(uint64(d.boots))
-		p.FirstPort += uint16(draw % portShift)
-	}
-	return p
-}
-
-// portShift is by how many ports the first ephemeral port of a boot may differ
-// from the profile's: a third of them.
-const portShift = 9000

@@ -81,10 +81,8 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 
 // notes tell what a result's numbers rest on.
 func (w *World) notes() []string {
-	for i := range w.sc.Devices {
-		if w.sc.Devices[i].Profile == scenarios.ProfileNetX {
-			return []string{"profile netx: fidelity approximate: NetX's MQTT client and pools on a gVisor TCP set to NetX's constants"}
-		}
+	if w.loop.RealTime() {
+		return []string{"real time: another run with the same seed differs; how late events ran is measured, not promised"}
 	}
 	return nil
 }

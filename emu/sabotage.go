@@ -1,10 +1,7 @@
 package emu
 
 import (
-	"time"
-
 	"hilnet/scenarios"
-	"hilnet/stack"
 )
 
 // What Options.sabotage can break: for each a test sees the gate go red that
@@ -35,13 +32,4 @@ func (w *World) deviceOrder() []*scenarios.Device {
 		all = append(all, &w.sc.Devices[i])
 	}
 	return all
-}
-
-// profile returns a device's profile.
-func (w *World) profile(d *device) stack.Profile {
-	p := stackProfile(d.cfg.Profile)
-	if w.opt.sabotage == sabotageRTO {
-		p.RTO = 1100 * time.Millisecond
-	}
-	return p
 }

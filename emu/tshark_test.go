@@ -89,6 +89,9 @@ func list(s string) []string {
 
 // In each of these, all payloads differ, so a message is known by its payload.
 func TestTsharkSeesWhatTheRunCounted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	linktest.Require(t, "tshark")
 	for _, c := range []struct {
 		name string

@@ -92,7 +92,7 @@ func events(t testing.TB, sc *scenarios.Scenario, opt Options) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := w.Observe(1 << 20)
+	o := w.Observe(1 << 14)
 	if _, err := w.Run(context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,8 @@ type IP struct {
 	pings      waitList
 	pingNumber uint16
 
-	count Counters
+	closed bool
+	count  Counters
 }
 
 // maxLatency bounds Config.Latency: beyond it the timers would be disturbed.
@@ -140,6 +141,17 @@ func New(loop *sim.Loop, kernel *rtos.Kernel, tr *trace.Log, cfg Config) (*IP, e
 	ip.pings = waitList{ip: ip, what: "ICMP echo reply", onTimeout: func() nic.Status { return NoResponse }}
 	cfg.NIC.SetUpper(ip.receive)
 	return ip, nil
+}
+
+// Close ends the instance as if the device's power was cut: nothing more is sent,
+// no timer runs, and the NIC drops what arrives. Threads that wait in its calls
+// wait for ever; packets that it holds stay held.
+func (ip *IP) Close() {
+	ip.closed = true
+	ip.fast.timer.Stop()
+	ip.slow.timer.Stop()
+	ip.arrival.Stop()
+	ip.nic.SetUpper(nil)
 }
 
 // lastAddr is the broadcast address of a network.
@@ -279,6 +291,9 @@ func (ip *IP) controlPacket(typ nic.PacketType, length int, what string) *nic.Pa
 
 // armTimers starts the timers that have something to do.
 func (ip *IP) armTimers() {
+	if ip.closed {
+		return
+	}
 	if !ip.fast.timer.Armed() {
 		for _, s := range ip.sockets {
 			if s.needsTimer() {

@@ -1,0 +1,83 @@
+package emu
+
+import (
+	"fmt"
+	"time"
+
+	"hilnet/mqtt"
+	"hilnet/scenarios"
+	"hilnet/sim"
+	"hilnet/stack"
+	"hilnet/stack/embedded"
+	"hilnet/wire"
+)
+
+// A host is a machine's TCP/IP stack. Close is a power cut: nothing more is sent.
+type host interface{ Close() }
+
+// newStack makes the TCP/IP stack that the device's profile names, and the
+// client's socket on it.
+func (w *World) newStack(m *machine, d *device) (mqtt.Socket, error) {
+	switch d.cfg.Profile {
+	case scenarios.ProfileNetX:
+		return w.newEmbedded(m, d)
+	case scenarios.ProfileLinux:
+		return w.newGVisor(m, d)
+	}
+	panic(fmt.Sprintf("emu: profile %q passed validation", d.cfg.Profile))
+}
+
+// newEmbedded makes NetX Duo. It draws sequence numbers and ports from the C
+// library's rand, which nobody seeds (netxduo nx_api.h, NX_RAND): after each
+// boot, and whatever the seed of the run, they are the same again.
+func (w *World) newEmbedded(m *machine, d *device) (mqtt.Socket, error) {
+	quirks := embedded.DefaultQuirks()
+	if d.cfg.Quirks.None {
+		quirks = embedded.NoQuirks()
+	}
+	profile := embedded.NetXDuo()
+	if w.opt.sabotage == sabotageRTO {
+		profile.TCP.Data.First = 1100 * time.Millisecond
+	}
+	ip, err := embedded.New(w.loop, m.kernel, w.trace, embedded.Config{
+		Node: d.cfg.Name, Addr: d.cfg.Address, Gateway: d.cfg.Gateway,
+		Profile: profile, Quirks: &quirks, Pool: m.pool, NIC: m.nic,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.host, m.port = ip, m.nic
+	return ip.NewTCPSocket(embedded.SocketConfig{
+		Name: d.cfg.Name + " socket", TTL: mqttTTL, DontFragment: true, // nxd_mqtt_client.c, _nxd_mqtt_client_create_internal
+	}), nil
+}
+
+// mqttTTL is the time to live of the NetX client's socket.
+const mqttTTL = 128
+
+// newGVisor makes a Linux-like stack. Linux seeds its random numbers from what
+// differs at each boot, so here another range of ports makes others of the same
+// draws.
+func (w *World) newGVisor(m *machine, d *device) (mqtt.Socket, error) {
+	profile := stack.Linux()
+	if d.boots > 0 {
+		draw := sim.NewStream(w.sc.Seed, "boot/"+d.cfg.Name).At(uint64(d.boots))
+		profile.FirstPort += uint16(draw % portShift)
+	}
+	h, err := stack.New(w.loop, w.trace, stack.Config{
+		Node: d.cfg.Name, MAC: wire.MAC(d.cfg.MAC), Addr: d.cfg.Address, Gateway: d.cfg.Gateway, MTU: d.cfg.MTU, Profile: profile,
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Attach(m.kernel, m.nic); err != nil {
+		h.Close()
+		return nil, err
+	}
+	m.host, m.port = h, h.Port()
+	return h.NewSocket(d.cfg.Name + " socket"), nil
+}
+
+// portShift is by how many ports the first ephemeral port of a boot may differ
+// from the profile's: a third of them.
+const portShift = 9000
