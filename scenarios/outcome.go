@@ -22,7 +22,7 @@ type Outcome struct {
 	// Parts whose counters contradict each other, each in words. Empty when every
 	// frame is accounted for.
 	ConservationErrors []string `json:"conservation_errors" expr:"-"`
-	// Their number.
+	// How many parts have counters that contradict each other: 0 when every frame is accounted for.
 	ConservationErrorCount int `json:"-" expr:"conservation_errors"`
 
 	// The same by device and by link, in the order of the scenario.
