@@ -96,6 +96,7 @@ var kindTexts = []struct {
 	{trace.KindPoolLeak, "The scenario took packets out of a pool, or gave them back (a negative count)."},
 	{trace.KindTCP, "The device's TCP did something of note; text says what."},
 	{trace.KindARP, "The device's ARP did something of note; text says what."},
+	{trace.KindND, "The device's IPv6 neighbour discovery did something of note; text says what."},
 	{trace.KindPing, "An ICMP echo was answered, or its answer came."},
 	{trace.KindConnect, "The application asked the client to connect; count is the keepalive in seconds."},
 	{trace.KindConnected, "An attempt to connect ended: status 0 when it succeeded."},
