@@ -107,6 +107,15 @@ devices:
 broker: {kind: model}
 timeline: [{at: 0s, do: blackhole, for: 5s}]
 `,
+	// A recorded broker, whose device had another hardware address.
+	`
+version: 1
+name: recorded
+duration: 3s
+devices:
+  - {address: 10.50.0.2/24, mqtt: {client_id: netx-golden, keepalive: 4s}, steps: [connect]}
+broker: {kind: capture, address: 10.50.0.1/24, capture: {file: ../pcaps/golden/netx/1-basic.pcap, device: "02:4e:58:00:00:02", start: 0s, delay: 0s}}
+`,
 	// Firmware in Go.
 	`
 version: 1
