@@ -19,7 +19,9 @@ type Metrics struct {
 	Connects           int           `json:"connects"`
 	ConnectErrors      int           `json:"connect_errors"`
 	Reconnects         int           `json:"reconnects"`
+	Disconnects        int           `json:"disconnects"`
 	PingTimeouts       int           `json:"ping_timeouts"`
+	Reboots            int           `json:"reboots"`
 	LatencyP50         time.Duration `json:"latency_p50"`
 	LatencyP95         time.Duration `json:"latency_p95"`
 	LatencyP99         time.Duration `json:"latency_p99"`
@@ -70,7 +72,9 @@ var allMetrics = []Metric{
 	count("connects", func(m *Metrics) int { return m.Connects }),
 	count("connect_errors", func(m *Metrics) int { return m.ConnectErrors }),
 	count("reconnects", func(m *Metrics) int { return m.Reconnects }),
+	count("disconnects", func(m *Metrics) int { return m.Disconnects }),
 	count("ping_timeouts", func(m *Metrics) int { return m.PingTimeouts }),
+	count("reboots", func(m *Metrics) int { return m.Reboots }),
 	latency("latency_p50", func(m *Metrics) time.Duration { return m.LatencyP50 }),
 	latency("latency_p95", func(m *Metrics) time.Duration { return m.LatencyP95 }),
 	latency("latency_p99", func(m *Metrics) time.Duration { return m.LatencyP99 }),
@@ -90,7 +94,7 @@ func metricsOf(o *scenarios.Outcome) Metrics {
 	m := Metrics{
 		Published: o.Published, PublishErrors: o.PublishErrors, Acknowledged: o.Acknowledged, Delivered: o.Delivered,
 		Lost: o.Lost, Duplicated: o.Duplicated, Received: o.Received, Connects: o.Connects, ConnectErrors: o.ConnectErrors,
-		Reconnects: o.Reconnects, PingTimeouts: o.PingTimeouts, LatencyP50: o.LatencyP50, LatencyP95: o.LatencyP95,
+		Reconnects: o.Reconnects, Disconnects: o.Disconnects, PingTimeouts: o.PingTimeouts, Reboots: o.Reboots, LatencyP50: o.LatencyP50, LatencyP95: o.LatencyP95,
 		LatencyP99: o.LatencyP99, LatencyMax: o.LatencyMax, LastAckTime: o.LastAckTime, Drops: o.Drops.Total,
 		ConservationErrors: len(o.ConservationErrors),
 	}

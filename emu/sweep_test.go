@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -423,6 +424,29 @@ func TestASummaryHasTheTextbookIntervals(t *testing.T) {
 	}
 	if s.Runs != 10 || s.Passed != 3 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A sweep keeps every number of MQTT traffic that expectations know, under the
+// same name.
+func TestMetricsHaveTheNumbersOfAnOutcome(t *testing.T) {
+	names := map[string]bool{}
+	for _, m := range emu.AllMetrics() {
+		names[m.Name] = true
+	}
+	traffic, metrics := reflect.TypeFor[scenarios.Traffic](), reflect.TypeFor[emu.Metrics]()
+	for i := range traffic.NumField() {
+		if name := traffic.Field(i).Tag.Get("expr"); !names[name] {
+			t.Errorf("a sweep does not keep %s", name)
+		}
+	}
+	for i := range metrics.NumField() {
+		if name := metrics.Field(i).Tag.Get("json"); !names[name] {
+			t.Errorf("%s has no place in the summary", name)
+		}
+	}
+	if len(names) != metrics.NumField() {
+		t.Errorf("%d metrics, %d fields", len(names), metrics.NumField())
 	}
 }
 

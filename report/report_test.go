@@ -87,7 +87,7 @@ func TestTheSchemaIsThatOfTheTypes(t *testing.T) {
 	if !bytes.Equal(want, report.Schema) {
 		t.Error("schema.json is not what the types say: go test ./report -update, and read the diff; when a key went away or changed its meaning, Version grows")
 	}
-	for _, text := range []string{"The worst of the runs' verdicts.", "Fewest packets that were free at any moment."} {
+	for _, text := range []string{"The worst of the runs' verdicts.", "Fewest packets that were free at any moment"} {
 		if !bytes.Contains(report.Schema, []byte(text)) {
 			t.Errorf("the schema lacks the description %q", text)
 		}
