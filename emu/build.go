@@ -40,8 +40,11 @@ func (w *World) build() error {
 		return err
 	}
 	newNetwork := w.newModelNetwork
-	if w.sc.Broker.Kind == scenarios.BrokerTap {
+	switch w.sc.Broker.Kind {
+	case scenarios.BrokerTap:
 		newNetwork = w.newTapNetwork
+	case scenarios.BrokerCapture:
+		newNetwork = w.newRecordedNetwork
 	}
 	network, err := newNetwork()
 	if err != nil {

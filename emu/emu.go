@@ -58,14 +58,16 @@ type World struct {
 	triggers []*trigger
 	links    []*cable
 	server   *server
-	files    *files
-	pending  []scenarios.Action
-	watchers []*Observation
-	starters []func() error
-	closers  []func() error
-	acts     int // actions taken so far
-	started  bool
-	ended    atomic.Bool
+
+	recording *recordedPeer // nil without a recorded broker
+	files     *files
+	pending   []scenarios.Action
+	watchers  []*Observation
+	starters  []func() error
+	closers   []func() error
+	acts      int // actions taken so far
+	started   bool
+	ended     atomic.Bool
 }
 
 // New checks the scenario and the options. A scenario that was made in Go is
@@ -86,7 +88,14 @@ func New(sc *scenarios.Scenario, opt Options) (*World, error) {
 			return nil, fmt.Errorf("emu: device %q: there is no app %q: register it in Options.Apps", own.Devices[i].Name, name)
 		}
 	}
-	return &World{sc: own, opt: opt}, nil
+	w := &World{sc: own, opt: opt}
+	if own.Broker.Kind == scenarios.BrokerCapture {
+		var err error
+		if w.recording, err = readRecording(own); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
 }
 
 // Run runs a scenario from start to end: New and World.Run in one.

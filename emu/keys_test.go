@@ -107,15 +107,6 @@ devices:
 broker: {kind: model}
 timeline: [{at: 0s, do: blackhole, for: 5s}]
 `,
-	// A recorded broker, whose device had another hardware address.
-	`
-version: 1
-name: recorded
-duration: 3s
-devices:
-  - {address: 10.50.0.2/24, mqtt: {client_id: netx-golden, keepalive: 4s}, steps: [connect]}
-broker: {kind: capture, address: 10.50.0.1/24, capture: {file: ../pcaps/golden/netx/1-basic.pcap, device: "02:4e:58:00:00:02", start: 0s, delay: 0s}}
-`,
 	// Firmware in Go.
 	`
 version: 1
@@ -234,6 +225,15 @@ timeline:
   - {after: {event: mqtt.connected, device: a}, do: reboot, device: a}
   - {every: 10s, until: 25s, do: broker_publish, topic: four}
 `,
+	// A recorded broker, whose device had another hardware address.
+	`
+version: 1
+name: recorded
+duration: 3s
+devices:
+  - {address: 10.50.0.2/24, mqtt: {client_id: netx-golden, keepalive: 4s}, steps: [connect]}
+broker: {kind: capture, address: 10.50.0.1/24, capture: {file: ../pcaps/golden/netx/1-basic.pcap, device: "02:4e:58:00:00:02", start: 0s, delay: 0s}}
+`,
 }
 
 // keyValues are other values for keys whose alternative stands nowhere in the
@@ -258,7 +258,7 @@ var keyElsewhere = map[string]string{
 	"speed":              "TestClockAndSpeedSetThePace",
 	"include":            "TestAnIncludedFileAddsAndTheIncludingOneWins in package scenarios",
 	"devices[].gateway":  "TestTheKeysOfATapReachTheKernel",
-	"broker.kind":        "TestTheKeysOfATapReachTheKernel",
+	"broker.kind":        "TestTheKeysOfATapReachTheKernel, TestARecordedBrokerAnswersAsItDid",
 	"broker.tap":         "TestTheKeysOfATapReachTheKernel",
 	"broker.tap.name":    "TestTheKeysOfATapReachTheKernel",
 	"broker.tap.address": "TestTheKeysOfATapReachTheKernel",
@@ -341,6 +341,16 @@ func tryKey(t *testing.T, k scenarios.KeyPath, trees []any, want []string) (trie
 	return tried
 }
 
+// keyBase returns the base of that name.
+func keyBase(t *testing.T, name string) string {
+	t.Helper()
+	i := slices.IndexFunc(keyBases, func(s string) bool { return strings.Contains(s, "\nname: "+name+"\n") })
+	if i < 0 {
+		t.Fatalf("no base is called %q", name)
+	}
+	return keyBases[i]
+}
+
 // Each entry of the timeline that takes a key feels it: this is stricter than
 // one effect somewhere.
 func TestEveryActionFeelsEachOfItsKeys(t *testing.T) {
@@ -348,8 +358,7 @@ func TestEveryActionFeelsEachOfItsKeys(t *testing.T) {
 		t.Skip("the race detector has nothing to find here")
 	}
 	var tree any
-	i := slices.IndexFunc(keyBases, func(s string) bool { return strings.Contains(s, "name: actions\n") })
-	if err := yaml.Unmarshal([]byte(keyBases[i]), &tree); err != nil {
+	if err := yaml.Unmarshal([]byte(keyBase(t, "actions")), &tree); err != nil {
 		t.Fatal(err)
 	}
 	want, err := observed(t, tree)
@@ -381,14 +390,14 @@ func TestEveryActionFeelsEachOfItsKeys(t *testing.T) {
 
 func TestWhatHasOneValueRefusesAllOthers(t *testing.T) {
 	for key, text := range map[string]string{
-		"version": strings.Replace(keyBases[4], "version: 1", "version: 2", 1),
-		"kind":    strings.Replace(keyBases[4], "{app:", "{kind: board, app:", 1),
+		"version": strings.Replace(keyBase(t, "firmware"), "version: 1", "version: 2", 1),
+		"kind":    strings.Replace(keyBase(t, "firmware"), "{app:", "{kind: board, app:", 1),
 	} {
 		if _, err := scenarios.Load("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), key) && !strings.Contains(err.Error(), "board") {
 			t.Errorf("%s: error %v", key, err)
 		}
 	}
-	sc := load(t, strings.Replace(keyBases[4], "name:", "about: what it teaches\nname:", 1))
+	sc := load(t, strings.Replace(keyBase(t, "firmware"), "name:", "about: what it teaches\nname:", 1))
 	if text, err := sc.Resolved(); err != nil || sc.Summary() != "what it teaches" || !strings.Contains(string(text), "what it teaches") {
 		t.Errorf("about is lost: %v\n%s", err, text)
 	}

@@ -51,15 +51,21 @@ func (w *World) newModelNetwork() (network, error) {
 }
 
 func (n *modelNetwork) attach(device string, l *link.Link) (link.Sink, error) {
-	peer, err := n.world.point(n.world.captureName(device, scenarios.PointPeer), scenarios.PointPeer, 0)
-	if err != nil {
+	if err := n.world.recordPeer(device, l); err != nil {
 		return nil, err
 	}
-	if peer != nil {
-		l.Up.Observe(&receiverTap{n.world.files, peer})
-		l.Down.Observe(&senderTap{n.world.files, peer})
-	}
 	return n.sw.Port(l.Down), nil
+}
+
+// recordPeer records the far end of a device's link.
+func (w *World) recordPeer(device string, l *link.Link) error {
+	peer, err := w.point(w.captureName(device, scenarios.PointPeer), scenarios.PointPeer, 0)
+	if err != nil || peer == nil {
+		return err
+	}
+	l.Up.Observe(&receiverTap{w.files, peer})
+	l.Down.Observe(&senderTap{w.files, peer})
+	return nil
 }
 
 // A model broker does not notice a device's cable.

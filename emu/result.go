@@ -81,10 +81,14 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 
 // notes tell what a result's numbers rest on.
 func (w *World) notes() []string {
+	var all []string
 	if w.loop.RealTime() {
-		return []string{"real time: another run with the same seed differs; how late events ran is measured, not promised"}
+		all = append(all, "real time: another run with the same seed differs; how late events ran is measured, not promised")
 	}
-	return nil
+	if w.recording != nil {
+		all = append(all, w.recording.note())
+	}
+	return all
 }
 
 // count writes the counters of all parts into the trace and checks them.
@@ -98,6 +102,7 @@ func (w *World) count() {
 			trace.Value{Name: scenarios.ValueEmptyRequests, N: int64(s.EmptyRequests)})
 		must(d.pool.Check())
 	}
+	w.recording.count(w)
 	for _, l := range w.links {
 		must(l.Check())
 		for _, way := range []*cableWay{l.up, l.down} {

@@ -76,6 +76,20 @@ var brokenToo = []brokenScenario{
 	{broker, "broker: {users: [{name: a}, {name: a}]}", "13:36", `the user "a" stands here twice`, "remove one"},
 	{broker, "broker: {users: [{name: a, pasword: b}]}", "13:28", `unknown key "pasword"`, `did you mean "password"?`},
 	{broker, "broker: {users: me}", "13:17", "users is a text, not a list", "hyphen"},
+	// Recorded brokers.
+	{broker, "broker: {kind: capture}", "13:16", "needs a recording", "add capture"},
+	{broker, "broker: {kind: capture, capture: {}}", "13:34", `lacks the key "file"`, "file:"},
+	{broker, "broker: {capture: {file: a.pcap}}", "13:19", "of kind model has no recording", "kind: capture"},
+	{broker, "broker: {kind: capture, capture: {file: a.pcap, device: 03:00:00:00:00:01}}", "13:57", "a group address", "even"},
+	{broker, "broker: {kind: capture, capture: {file: a.pcap, start: 60s}}", "13:56", "begins at 60s", "earlier"},
+	{broker, "broker: {kind: capture, capture: {file: a.pcap, delay: 5}}", "13:56", "has no unit", "5s"},
+	{broker, "broker: {kind: capture, capture: {file: a.pcap}, users: [{name: a}]}", "13:57", "has answered already", "remove"},
+	{broker, "broker: {kind: capture, capture: {file: a.pcap}}", "17:5", "lost is unknown: hilnet does not see what arrives at a recorded broker", "acknowledged"},
+	{"links:\n  - name: link\n" + delay + "\n" + broker, "  - {name: other, steps: [connect]}\nbroker: {kind: capture, capture: {file: a.pcap}}", "11:16", "answers one device, and there are 2", "keep one"},
+	{
+		broker + "\ntimeline:\n  - " + cut + "\nexpect:\n  - lost == 0", "broker: {kind: capture, capture: {file: a.pcap}}\ntimeline:\n  - {at: 1s, do: broker_publish, topic: a}",
+		"15:18", "sends what it sent", "add it to the recording",
+	},
 	// The plan of addresses.
 	{head, "network: 10.9.0.0\n" + head, "3:10", "lacks its prefix length", "10.9.0.0/24"},
 	{head, "network: 10.9.0.5/24\n" + head, "3:10", "an address in a network", "10.9.0.0/24"},

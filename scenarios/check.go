@@ -119,10 +119,15 @@ func (c *checker) broker() {
 			c.failf("broker.users", "tell the real broker, as mosquitto_passwd does", "hilnet cannot give a real broker users")
 			break
 		}
+		if b.Kind == BrokerCapture {
+			c.failf("broker.users", "remove it", "a recorded broker has answered already, whoever asks")
+			break
+		}
 		if slices.ContainsFunc(b.Users[:i], func(other User) bool { return other.Name == u.Name }) {
 			c.failf(path+".name", "remove one of them", "the user %q stands here twice", u.Name)
 		}
 	}
+	c.recording()
 	if b.Kind != BrokerTap {
 		if b.Tap != nil {
 			c.failf("broker.tap", "add kind: tap, or remove tap", "a broker of kind %s has no TAP", b.Kind)
@@ -140,6 +145,29 @@ func (c *checker) broker() {
 	}
 	if b.Tap.Netns != "" && !interfacePattern.MatchString(b.Tap.Netns) {
 		c.failf("broker.tap.netns", "use the name that ip netns list shows", "%q is not the name of a network namespace", b.Tap.Netns)
+	}
+}
+
+// recording checks a peer of kind capture. Its file is read when the run is made.
+func (c *checker) recording() {
+	b := &c.s.Broker
+	switch {
+	case b.Kind != BrokerCapture:
+		if b.Capture != nil {
+			c.failf("broker.capture", "add kind: capture, or remove capture", "a broker of kind %s has no recording", b.Kind)
+		}
+		return
+	case b.Capture == nil:
+		c.failf("broker.kind", "add capture: {file: recording.pcapng}", "a broker of kind capture needs a recording")
+		return
+	case len(c.s.Devices) > 1:
+		c.failf("broker.kind", "keep one device", "a recorded broker answers one device, and there are %d", len(c.s.Devices))
+	}
+	if b.Capture.Device[0]&1 != 0 {
+		c.failf("broker.capture.device", "the second digit must be even", "%s is a group address", b.Capture.Device)
+	}
+	if b.Capture.Start >= c.s.Duration {
+		c.failf("broker.capture.start", "make the run longer, or let it begin earlier", "the recording begins at %s, and the run ends at %s", b.Capture.Start, c.s.Duration)
 	}
 }
 
@@ -334,7 +362,10 @@ func (c *checker) action(path string, a *Action) {
 		c.failf(path+".for", "remove it", "%s has no end", a.Do)
 	}
 	if a.Do == BrokerPublish {
-		if c.s.Broker.Kind != BrokerModel {
+		switch c.s.Broker.Kind {
+		case BrokerCapture:
+			c.failf(path+".do", "remove it, or add it to the recording", "a recorded broker sends what it sent, and nothing else")
+		case BrokerTap:
 			c.failf(path+".do", "publish with a client of your own, such as mosquitto_pub", "hilnet cannot make a real broker publish")
 		}
 		c.topicName(path+".topic", a.Topic)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -57,6 +58,16 @@ func (s *Scenario) Validate() error {
 // with its position when the scenario was loaded from a file.
 func (s *Scenario) ErrorAt(path, msg, what string) *Error {
 	return newError(s.place(path), path, hint(what, "%s", msg))
+}
+
+// FilePath returns where to find the file that the value at path names: a
+// relative name begins in the folder of the scenario file that holds the value.
+func (s *Scenario) FilePath(path, name string) string {
+	text := s.place(path).text
+	if filepath.IsAbs(name) || text == nil {
+		return name
+	}
+	return filepath.Join(filepath.Dir(text.file), name)
 }
 
 // place returns where the value at path, or the nearest thing around it, was read.

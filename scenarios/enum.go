@@ -51,12 +51,15 @@ type BrokerKind string
 
 // The kinds of broker.
 const (
-	BrokerModel BrokerKind = "model"
-	BrokerTap   BrokerKind = "tap"
+	BrokerModel   BrokerKind = "model"
+	BrokerTap     BrokerKind = "tap"
+	BrokerCapture BrokerKind = "capture"
 )
 
 // Values returns the valid kinds of broker.
-func (BrokerKind) Values() []string { return []string{string(BrokerModel), string(BrokerTap)} }
+func (BrokerKind) Values() []string {
+	return []string{string(BrokerModel), string(BrokerTap), string(BrokerCapture)}
+}
 
 // Point is a place where frames are recorded.
 type Point string

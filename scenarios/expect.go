@@ -240,16 +240,24 @@ func (f *predicateFinder) Visit(node *ast.Node) {
 	}
 }
 
-// unknownWithTap are the names that only hilnet's own broker can tell.
-var unknownWithTap = []string{"delivered", "lost", "duplicated"}
+// unknownBeyond are the names that only hilnet's own broker can tell.
+var unknownBeyond = []string{"delivered", "lost", "duplicated"}
+
+// article says in words what a broker is that hilnet does not see into.
+func (k BrokerKind) article() string {
+	if k == BrokerCapture {
+		return "a recorded"
+	}
+	return "a real"
+}
 
 func (v *nameVisitor) identifier(n *ast.IdentifierNode) {
 	names := append(outcomeNames(), "device", "link", spanFunc)
 	switch {
 	case !slices.Contains(names, n.Value):
 		v.fail(n, didYouMean(n.Value, names[:len(names)-1]), "the outcome has nothing called %q", n.Value)
-	case v.s.Broker.Kind == BrokerTap && slices.Contains(unknownWithTap, n.Value):
-		v.fail(n, "use acknowledged", "%s is unknown: hilnet does not see what arrives at a real broker", n.Value)
+	case v.s.Broker.Kind != BrokerModel && slices.Contains(unknownBeyond, n.Value):
+		v.fail(n, "use acknowledged", "%s is unknown: hilnet does not see what arrives at %s broker", n.Value, v.s.Broker.Kind.article())
 	}
 }
 
@@ -282,8 +290,8 @@ func (v *nameVisitor) member(n *ast.MemberNode) {
 	}
 	_, isCall := n.Node.(*ast.CallNode)
 	_, isEntry := n.Node.(*ast.PointerNode)
-	if (isCall || isEntry) && v.s.Broker.Kind == BrokerTap && slices.Contains(unknownWithTap, property.Value) {
-		v.fail(property, "use acknowledged", "%s is unknown: hilnet does not see what arrives at a real broker", property.Value)
+	if (isCall || isEntry) && v.s.Broker.Kind != BrokerModel && slices.Contains(unknownBeyond, property.Value) {
+		v.fail(property, "use acknowledged", "%s is unknown: hilnet does not see what arrives at %s broker", property.Value, v.s.Broker.Kind.article())
 	}
 }
 

@@ -50,13 +50,13 @@ type Traffic struct {
 	Acknowledged int `json:"acknowledged" expr:"acknowledged"`
 	// Different messages that arrived at the broker (broker.received events, less
 	// duplicated). Equal messages are counted as often as they were published.
-	// Unknown with a real broker.
+	// Unknown with a real or a recorded broker.
 	Delivered int `json:"delivered" expr:"delivered"`
 	// Accepted messages of QoS 1 that did not arrive at the broker, those still
-	// under way at the end included. Unknown with a real broker.
+	// under way at the end included. Unknown with a real or a recorded broker.
 	Lost int `json:"lost" expr:"lost"`
 	// Arrivals at the broker beyond the first of each message. Unknown with a real
-	// broker.
+	// or a recorded broker.
 	Duplicated int `json:"duplicated" expr:"duplicated"`
 	// Messages that the application took (message_get events with status 0).
 	Received int `json:"received" expr:"received"`
@@ -154,6 +154,8 @@ const (
 	StagePool = "pool" // at a device: total, free, min_free, empty_requests
 	StageUp   = "up"   // at a link: in, duplicated, generated, out, dropped, in_flight
 	StageDown = "down"
+	// At a recorded broker: frames, sent, held, max_held_ns, foreign, not_sent.
+	StageRecording = "recording"
 )
 
 // The names of the Values of counters events.
@@ -169,4 +171,11 @@ const (
 	ValueOut        = "out"
 	ValueDropped    = "dropped"
 	ValueInFlight   = "in_flight"
+
+	ValueFrames  = "frames"      // of the recorded peer
+	ValueSent    = "sent"        // of these
+	ValueHeld    = "held"        // sent later than recorded, for want of what they answer
+	ValueMaxHeld = "max_held_ns" // how much later at most
+	ValueForeign = "foreign"     // frames of the device that belong to nothing recorded
+	ValueNotSent = "not_sent"    // of the recorded peer's frames
 )

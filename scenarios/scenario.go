@@ -163,7 +163,7 @@ type Queue struct {
 
 // Broker is what the devices connect to.
 type Broker struct {
-	// model: hilnet's broker. tap: a real one, reached through a TAP interface of this machine; needs clock real.
+	// model: hilnet's broker. tap: a real one, reached through a TAP interface of this machine; needs clock real. capture: the peer of a recording, which sends to the only device what was recorded, segment by segment.
 	Kind BrokerKind `yaml:"kind" default:"model"`
 	// IPv4 address and prefix length that the devices connect to. Default: 10.0.0.1/24, with kind tap the TAP's own address.
 	Address netip.Prefix `yaml:"address" alt:"10.0.0.99/24"`
@@ -173,6 +173,20 @@ type Broker struct {
 	Users []User `yaml:"users" max:"1000"`
 	// The TAP interface, with kind tap only.
 	Tap *Tap `yaml:"tap"`
+	// The recording, with kind capture only.
+	Capture *Recording `yaml:"capture"`
+}
+
+// A Recording is a capture file whose peer answers the device.
+type Recording struct {
+	// A pcap or pcapng file of Ethernet frames, by its path from this file. The addresses of the device and the broker must be those of the recording.
+	File string `yaml:"file" required:"true" min:"1" max:"4096"`
+	// Ethernet address that the device has in the recording. Default: the one it has here.
+	Device MAC `yaml:"device"`
+	// When the recording begins. Each frame of its peer is sent at its recorded time from then on, or when the device has sent what it answers.
+	Start Duration `yaml:"start" max:"8760h" default:"0s" alt:"1s"`
+	// Time by which the peer is slower than in the recording.
+	Delay Duration `yaml:"delay" max:"24h" default:"0s" alt:"70ms"`
 }
 
 // A User may connect to the broker.

@@ -24,7 +24,7 @@ func writeResult(w io.Writer, p palette, r *emu.Result) {
 	if r.ModelBroker {
 		row("delivered", "%d, lost %d, duplicated %d", o.Delivered, o.Lost, o.Duplicated)
 	} else {
-		row("delivered", "unknown: only the real broker knows")
+		row("delivered", "unknown: only hilnet's own broker tells")
 	}
 	row("received", "%d", o.Received)
 	row("connections", "%d, reconnects %d%s", o.Connects, o.Reconnects, failed(o.ConnectErrors))

@@ -137,7 +137,7 @@ func New(cfg Config) (*Player, error) {
 	}
 	p.stats.Frames = len(p.script)
 	p.timer = cfg.Loop.NewTimer(p.play)
-	p.play()
+	p.timer.ResetAfter(0) // what is beyond Out may not be there yet
 	return p, nil
 }
 
