@@ -225,6 +225,15 @@ timeline:
   - {after: {event: mqtt.connected, device: a}, do: reboot, device: a}
   - {every: 10s, until: 25s, do: broker_publish, topic: four}
 `,
+	// A recorded broker, whose device had another hardware address.
+	`
+version: 1
+name: recorded
+duration: 3s
+devices:
+  - {address: 10.50.0.2/24, mqtt: {client_id: netx-golden, keepalive: 4s}, steps: [connect]}
+broker: {kind: capture, address: 10.50.0.1/24, capture: {file: ../pcaps/golden/netx/1-basic.pcap, device: "02:4e:58:00:00:02", start: 0s, delay: 0s}}
+`,
 }
 
 // keyValues are other values for keys whose alternative stands nowhere in the
@@ -249,7 +258,7 @@ var keyElsewhere = map[string]string{
 	"speed":              "TestClockAndSpeedSetThePace",
 	"include":            "TestAnIncludedFileAddsAndTheIncludingOneWins in package scenarios",
 	"devices[].gateway":  "TestTheKeysOfATapReachTheKernel",
-	"broker.kind":        "TestTheKeysOfATapReachTheKernel",
+	"broker.kind":        "TestTheKeysOfATapReachTheKernel, TestARecordedBrokerAnswersAsItDid",
 	"broker.tap":         "TestTheKeysOfATapReachTheKernel",
 	"broker.tap.name":    "TestTheKeysOfATapReachTheKernel",
 	"broker.tap.address": "TestTheKeysOfATapReachTheKernel",
