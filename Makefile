@@ -9,7 +9,7 @@ LINT := bin/golangci-lint
 
 .PHONY: build check test race fuzz soak bench golden fmt lint clean
 
-build: ## bin/emu, and bin/replay once there is one
+build: ## bin/emu and bin/replay
 	$(GO) build -o bin/ ./cmd/...
 
 check: ## everything that must hold before a change goes in; at most 12 minutes on 2 cores

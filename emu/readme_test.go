@@ -30,8 +30,11 @@ func TestTheSensorSurvivesACut(t *testing.T) {
 		}
 	}
 	r, err := emu.Run(t.Context(), sc, emu.Options{Apps: map[string]emu.App{"sensor": sensor}})
-	if err != nil || r.Outcome.Acknowledged != 40 {
-		t.Fatalf("%v, %d of 40 messages acknowledged", err, r.Outcome.Acknowledged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Outcome.Acknowledged; n != 40 {
+		t.Fatalf("%d of 40 messages acknowledged; to repeat: %s", n, r.Command())
 	}
 }
 

@@ -158,7 +158,9 @@ func (t *Tally) Add(e *trace.Event) {
 	case trace.KindPublish:
 		t.published(e)
 	case trace.KindBrokerReceived:
-		t.arrived(e)
+		if e.Text != "will" && e.Text != "server" { // no client published these
+			t.arrived(e)
+		}
 	case trace.KindAcked:
 		d := t.at(t.device(e))
 		d.Acknowledged++

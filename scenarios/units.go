@@ -121,7 +121,11 @@ func quantity(s string, units []unit, what, example string) (int64, string, erro
 		return n, rest, nil
 	}
 	if suffix == "" {
-		return 0, "", hint("write "+num+units[len(units)/2].suffix+" or another unit: "+names(units), "%s %q has no unit", what, s)
+		usual := units[0].suffix // bit, B
+		if what == "duration" {
+			usual = "s"
+		}
+		return 0, "", hint("write "+num+usual+" or another unit: "+names(units), "%s %q has no unit", what, s)
 	}
 	h := "the units are " + names(units)
 	if near := nearest(suffix, suffixes(units)); near != "" {
