@@ -151,8 +151,9 @@ func actionValue(a *scenarios.Action) []target {
 		return []target{{v: reflect.ValueOf(&a.Delay).Elem(), alt: "30ms"}}
 	case scenarios.SetRate:
 		return []target{{v: reflect.ValueOf(&a.Rate).Elem(), alt: "20kbit"}}
+	default:
+		return nil
 	}
-	return nil
 }
 
 // setTagDefaults gives a struct that the file did not have its defaults.

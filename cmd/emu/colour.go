@@ -32,6 +32,7 @@ func (p palette) verdict(v emu.Verdict) string {
 		return p.good(string(v))
 	case emu.Interrupted:
 		return p.odd(string(v))
+	default:
+		return p.bad(string(v))
 	}
-	return p.bad(string(v))
 }

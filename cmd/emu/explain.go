@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hilnet/nic"
 	"hilnet/trace"
 )
 
@@ -47,7 +46,7 @@ func meanings() []meaning {
 		if s.status >= 0x10000 {
 			source = "netxduo nxd_mqtt_client.h"
 		}
-		all = append(all, meaning{groupStatus, nic.Status(s.status).String(), &n, s.text, source})
+		all = append(all, meaning{groupStatus, s.status.String(), &n, s.text, source})
 	}
 	for i, text := range connackTexts {
 		n := int64(i)

@@ -315,7 +315,10 @@ func (c *cli) sweep(ctx context.Context, arg string, f *sweepFlags, s *sweepRunF
 	if err == nil {
 		meter.end(float64(sweep.Total()), float64(sweep.Total()))
 	}
-	err, interrupted := withoutInterrupt(ctx, err)
+	interrupted := isInterrupt(ctx, err)
+	if interrupted {
+		err = nil
+	}
 	if closed := out.close(); err == nil || closed != nil {
 		err = errors.Join(err, closed)
 	}
@@ -331,11 +334,9 @@ func (c *cli) sweep(ctx context.Context, arg string, f *sweepFlags, s *sweepRunF
 	return settingError(err)
 }
 
-func withoutInterrupt(ctx context.Context, err error) (error, bool) {
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil, true
-	}
-	return err, false
+// isInterrupt reports whether an error is the user's wish.
+func isInterrupt(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, context.Canceled)
 }
 
 // openSweep opens the outputs. To resume, it hands them what is there already,

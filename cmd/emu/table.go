@@ -39,8 +39,6 @@ func (t table) write(w io.Writer, paint func(column int, cell, padded string) st
 	}
 }
 
-func plain(_ int, _, padded string) string { return padded }
-
 // shortTime writes a time with about three digits.
 func shortTime(d time.Duration) string {
 	switch {

@@ -162,8 +162,12 @@ func writeHalf(w io.Writer, arrow string, h *half) {
 		n    int64
 		text string
 	}{
-		{int64(h.Repeated), "%d repeated"}, {int64(h.OutOfOrder), "%d out of order"}, {int64(h.ZeroWindows), "%d zero windows"},
-		{int64(h.BadChecksums), "%d wrong checksums"}, {int64(h.Gaps), "%d gaps"}, {h.GapBytes, "%d bytes missing"},
+		{int64(h.Repeated), "%d repeated"},
+		{int64(h.OutOfOrder), "%d out of order"},
+		{int64(h.ZeroWindows), "%d zero windows"},
+		{int64(h.BadChecksums), "%d wrong checksums"},
+		{int64(h.Gaps), "%d gaps"},
+		{h.GapBytes, "%d bytes missing"},
 		{int64(h.BoundariesLost), "message boundaries lost %d times"},
 	} {
 		if c.n > 0 {
