@@ -33,6 +33,10 @@ type PoolConfig struct {
 	Packets     int    // number of packets
 	Memory      int    // bytes handed to nx_packet_pool_create, from an aligned address
 	HeaderBytes int    // sizeof(NX_PACKET); 0: HeaderBytesIPv6
+	// LowWatermark is the number of free packets below which a stack takes no
+	// more data: nx_packet_pool_low_watermark_set, which a build has only with
+	// NX_ENABLE_LOW_WATERMARK. 0 is a build without.
+	LowWatermark int
 }
 
 // PoolStats are the counters of nx_packet_pool_info_get and, beyond them, the
@@ -65,6 +69,7 @@ type Pool struct {
 	payload int
 	stride  int
 	total   int
+	low     int // watermark
 
 	packets []*Packet // all that were ever handed out, in that order
 	free    *Packet   // stack of released packets, by QueueNext
@@ -106,8 +111,11 @@ func NewPool(kernel *rtos.Kernel, tr *trace.Log, cfg PoolConfig) (*Pool, error) 
 	if cfg.Packets < 0 || cfg.Packets > MaxPackets {
 		return nil, fmt.Errorf("nic: pool %q: %d packets, want 1 to %d", cfg.Name, cfg.Packets, MaxPackets)
 	}
+	if cfg.LowWatermark < 0 || cfg.LowWatermark > cfg.Packets {
+		return nil, fmt.Errorf("nic: pool %q: low watermark of %d packets, want 0 to %d", cfg.Name, cfg.LowWatermark, cfg.Packets)
+	}
 	p := &Pool{
-		name: cfg.Name, node: cfg.Node, kernel: kernel, trace: tr,
+		low: cfg.LowWatermark, name: cfg.Name, node: cfg.Node, kernel: kernel, trace: tr,
 		payload: cfg.Payload, stride: stride, total: cfg.Packets,
 	}
 	p.stats.MinFree = cfg.Packets
@@ -136,6 +144,12 @@ func (p *Pool) Total() int { return p.total }
 
 // Free returns the number of packets that can be allocated now.
 func (p *Pool) Free() int { return p.stats.Free }
+
+// LowWatermark returns the pool's watermark, 0 in a build without.
+func (p *Pool) LowWatermark() int { return p.low }
+
+// Low reports whether fewer packets are free than the watermark says.
+func (p *Pool) Low() bool { return p.stats.Free < p.low }
 
 // Stats returns the pool's counters.
 func (p *Pool) Stats() PoolStats {

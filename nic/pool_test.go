@@ -408,3 +408,22 @@ func TestCheckCountsPacketsInATCPQueue(t *testing.T) {
 		t.Errorf("after the release: %v", p.Check())
 	}
 }
+
+func TestLowWatermark(t *testing.T) {
+	for _, watermark := range []int{-1, 5} {
+		if _, err := nic.NewPool(nil, nil, nic.PoolConfig{Payload: 64, Packets: 4, LowWatermark: watermark}); err == nil {
+			t.Errorf("a watermark of %d in a pool of 4 is taken", watermark)
+		}
+	}
+	pool, err := nic.NewPool(nil, nil, nic.PoolConfig{Payload: 64, Packets: 4, LowWatermark: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for free, want := range map[int]bool{4: false, 3: false, 2: true, 0: true} {
+		pool.Leak(pool.Total() - free)
+		if pool.Low() != want {
+			t.Errorf("%d packets free: low %v", free, pool.Low())
+		}
+		pool.Restore(pool.Total())
+	}
+}

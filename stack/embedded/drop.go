@@ -14,5 +14,6 @@ const (
 	DropFlushed     trace.DropReason = "unread_at_close"
 	DropUDPQueue    trace.DropReason = "udp_queue_full"
 	DropARPTable    trace.DropReason = "arp_table_full"
+	DropLowPool     trace.DropReason = "pool_low_watermark"
 	DropBacklog     trace.DropReason = "listen_queue_full"
 )

@@ -46,6 +46,7 @@ func NetXDuo() Profile {
 			WindowUpdate: 2,                      // nx_tcp_socket_receive.c
 
 			TxQueue:        20,                // NX_TCP_MAXIMUM_TX_QUEUE (nx_tcp.h)
+			RxQueue:        20,                // NX_TCP_MAXIMUM_RX_QUEUE (nx_tcp.h), only with NX_ENABLE_LOW_WATERMARK
 			MaxOutOfOrder:  0,                 // NX_TCP_MAX_OUT_OF_ORDER_PACKETS undefined (nx_tcp_socket_state_data_check.c)
 			DuplicateAcks:  3,                 // nx_tcp_socket_state_ack_check.c
 			SegmentLimit:   120 * time.Second, // NX_TCP_MAXIMUM_SEGMENT_LIFETIME (nx_tcp.h)

@@ -73,6 +73,7 @@ type TCPProfile struct {
 	WindowUpdate uint32        // a window that opened by 1/WindowUpdate is told at once
 
 	TxQueue        int // unacknowledged packets of a socket; the next one waits
+	RxQueue        int // packets in the receive queue from which on none is taken, if the pool has a low watermark
 	MaxOutOfOrder  int // packets kept out of order; 0: by the pool only
 	DuplicateAcks  int // that start a fast retransmit; 0: none does
 	SegmentLimit   time.Duration

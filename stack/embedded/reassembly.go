@@ -43,6 +43,9 @@ func (ip *IP) reassemble(p *nic.Packet, h wire.IPv4, info ipInfo) {
 	case ip.profile.IP.Reassembly == 0:
 		ip.drop(p, "reassembly", trace.DropUnknown)
 		return
+	case p.Pool().Low():
+		ip.drop(p, "reassembly", DropLowPool)
+		return
 	case f.more && f.length%8 != 0, f.offset+f.length > maxDatagram-wire.IPv4HeaderLen:
 		ip.drop(p, "reassembly", trace.DropMalformed)
 		return

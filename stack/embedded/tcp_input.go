@@ -191,6 +191,7 @@ func (s *TCPSocket) takeMSS(mss uint32) {
 // connection that stands or nearly does. It has dealt with the packet if not.
 func (s *TCPSocket) acceptable(p *nic.Packet, seg *segment) bool {
 	ip := s.ip
+	s.reopen(p.Pool())
 	if !s.inWindow(seg) {
 		if !seg.has(flagRST) {
 			s.sendACK(s.txSeq)

@@ -42,13 +42,16 @@ func (s *TCPSocket) data(p *nic.Packet, seg *segment) {
 		return
 	}
 	before := s.rxSeq
+	limited := s.full(p.Pool()) // then enqueue sets the window
 	contiguous, taken := s.enqueue(p, seg)
 	if !taken {
 		return
 	}
 	delta := s.rxSeq - before
-	s.rxWindow -= delta
-	s.rxTold -= delta
+	if !limited {
+		s.rxWindow -= delta
+		s.rxTold -= delta
+	}
 	s.limitOutOfOrder(contiguous)
 	s.handOver(contiguous)
 	ack := s.windowOpened()
@@ -96,11 +99,19 @@ func (s *TCPSocket) trimToWindow(p *nic.Packet, seg *segment) {
 // here already.
 func (s *TCPSocket) enqueue(p *nic.Packet, seg *segment) (contiguous int, taken bool) {
 	n := len(s.rx)
+	full := s.full(p.Pool())
 	tailEnd := s.rxSeq
 	if n > 0 {
 		tailEnd = s.rx[n-1].end()
 	}
-	if seg.seq == s.rxSeq && tailEnd == s.rxSeq {
+	inOrder := seg.seq == s.rxSeq && tailEnd == s.rxSeq
+	if full && (inOrder || n == 0) {
+		s.ip.drop(p, "tcp", DropLowPool)
+		s.limitWindow(0)
+		s.sendACK(s.txSeq)
+		return n, true
+	}
+	if inOrder {
 		p.SetHolder(receiveHolder)
 		if n == 0 {
 			s.ackIn = s.ip.rates.ack
@@ -121,6 +132,9 @@ func (s *TCPSocket) enqueue(p *nic.Packet, seg *segment) (contiguous int, taken 
 	}
 	if !s.insert(p, seg) {
 		return 0, false
+	}
+	if full {
+		return s.dropTail(), true
 	}
 	return s.advance(), true
 }

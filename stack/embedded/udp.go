@@ -168,6 +168,10 @@ func (ip *IP) udpInput(p *nic.Packet, info ipInfo) {
 		return
 	}
 	s := ip.udp[i]
+	if len(s.waiters.waiting) == 0 && p.Pool().Low() {
+		ip.drop(p, "udp", DropLowPool)
+		return
+	}
 	p.Trim(wire.UDPHeaderLen)
 	p.SetHolder("udp rx")
 	s.queue = append(s.queue, udpDatagram{p: p, from: netip.AddrPortFrom(info.src, h.SrcPort())})

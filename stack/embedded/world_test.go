@@ -61,6 +61,7 @@ type deviceConfig struct {
 	noARP            bool // do not answer ARP
 	noIDs            bool
 	gateway          netip.Addr
+	lowWatermark     int
 	auxiliary        int // packets of a second pool
 	latency          time.Duration
 }
@@ -80,7 +81,7 @@ func newDevice(t testing.TB, cfg deviceConfig) *device {
 		}
 	})
 	var err error
-	d.pool, err = nic.NewPool(d.kernel, d.trace, nic.PoolConfig{Payload: cfg.payload, Packets: cfg.packets})
+	d.pool, err = nic.NewPool(d.kernel, d.trace, nic.PoolConfig{Payload: cfg.payload, Packets: cfg.packets, LowWatermark: cfg.lowWatermark})
 	if err != nil {
 		t.Fatal(err)
 	}
