@@ -27,10 +27,11 @@ type device struct {
 	wire     link.Sink // the way to the network
 	nicState setting[nic.State]
 
-	on    bool // the machine runs
-	cuts  int  // power cuts that last
-	boots int  // starts so far
-	epoch int  // changes with every event of the power, so that an old plan to start is void
+	on      bool     // the machine runs
+	cuts    int      // power cuts that last
+	boots   int      // starts so far
+	startAt sim.Time // when it starts for the first time
+	epoch   int      // changes with every event of the power, so that an old plan to start is void
 }
 
 // A machine is a device from one start to the next reboot or power cut: kernel,
@@ -41,16 +42,18 @@ type machine struct {
 	nic    *nic.NIC
 	host   host
 	port   link.Sink // for arriving frames
+	halted bool
 	client *mqtt.Client
 
 	// What the application knows, from the client's events.
 	changed   sim.Cond // signalled when one of these changes
 	connected bool
 	queued    int  // received messages that wait for message_get
-	unacked   int  // QoS 1 messages published and not acknowledged
 	wanted    bool // the application wants a connection: reconnect works for it
 	trying    bool // an attempt to connect is under way
 	numbers   map[*scenarios.Publish]int
+
+	topicRead, messageRead []byte // what message_get copies into
 }
 
 func (w *World) newDevice(cfg *scenarios.Device) (*device, error) {
@@ -134,13 +137,7 @@ func (d *device) observe(e *trace.Event) {
 		d.connected = e.Status == 0
 	case trace.KindDisconnected:
 		d.connected, d.queued = false, 0
-	case trace.KindPublish:
-		if e.Status != 0 || e.QoS == 0 {
-			return
-		}
-		d.unacked++
-	case trace.KindAcked:
-		d.unacked--
+	case trace.KindAcked: // the client's queue is shorter
 	case trace.KindReceived:
 		d.queued = int(e.Count)
 	case trace.KindMessageGet:

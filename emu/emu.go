@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync/atomic"
+	"sync"
 
 	"hilnet/link"
 	"hilnet/mqtt"
@@ -61,13 +61,31 @@ type World struct {
 
 	recording *recordedPeer // nil without a recorded broker
 	files     *files
-	pending   []scenarios.Action
 	watchers  []*Observation
 	starters  []func() error
+	stoppers  []func() error
 	closers   []func() error
 	acts      int // actions taken so far
-	started   bool
-	ended     atomic.Bool
+
+	mu      sync.Mutex // guards the rest, for Do
+	pending []scenarios.Action
+	state   worldState
+}
+
+// worldState is how far a World is.
+type worldState uint8
+
+const (
+	worldNew    worldState = iota
+	worldBuilds            // Run was called; Do still adds to the timeline
+	worldRuns              // Do acts at once
+	worldEnded
+)
+
+func (w *World) setState(s worldState) {
+	w.mu.Lock()
+	w.state = s
+	w.mu.Unlock()
 }
 
 // New checks the scenario and the options. A scenario that was made in Go is
@@ -110,7 +128,9 @@ func Run(ctx context.Context, sc *scenarios.Scenario, opt Options) (*Result, err
 // Observe returns a view of the run's events for another goroutine, with room
 // for buffer events. It must be called before Run.
 func (w *World) Observe(buffer int) *Observation {
-	if w.started {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state != worldNew {
 		panic("emu: Observe after Run")
 	}
 	o := &Observation{events: make(chan trace.Event, max(buffer, 1))}
@@ -126,14 +146,18 @@ func (w *World) Do(a scenarios.Action) error {
 	if err := w.sc.CheckAction(&a); err != nil {
 		return err
 	}
-	if !w.started {
+	w.mu.Lock()
+	state := w.state
+	if state < worldRuns {
 		w.pending = append(w.pending, a)
+	}
+	w.mu.Unlock()
+	switch {
+	case state < worldRuns:
 		return nil
-	}
-	if w.ended.Load() {
+	case state == worldEnded:
 		return ErrEnded
-	}
-	if !w.loop.RealTime() {
+	case !w.loop.RealTime():
 		w.act(&a)
 		return nil
 	}
@@ -150,10 +174,15 @@ var ErrEnded = errors.New("emu: a world runs once; make another with New")
 // what came of it. With an error the result, if there is one, tells how far the
 // run came; its files are whole and readable in any case.
 func (w *World) Run(ctx context.Context) (result *Result, err error) {
-	if w.started {
+	w.mu.Lock()
+	again := w.state != worldNew
+	if !again {
+		w.state = worldBuilds
+	}
+	w.mu.Unlock()
+	if again {
 		return nil, ErrEnded
 	}
-	w.started = true
 	began := sim.WallClock()
 	if w.sc.Clock == scenarios.Real {
 		// Before the loop and its Tasks are built: see package sim.
@@ -161,8 +190,12 @@ func (w *World) Run(ctx context.Context) (result *Result, err error) {
 		defer runtime.UnlockOSThread()
 	}
 	defer func() {
-		w.ended.Store(true)
-		err = errors.Join(err, w.close())
+		w.setState(worldEnded)
+		closed := w.close()
+		if closed != nil && result != nil {
+			result.Verdict, result.Checks = Broken, nil
+		}
+		err = errors.Join(err, closed)
 	}()
 	if err := w.build(); err != nil {
 		return nil, err
@@ -170,6 +203,7 @@ func (w *World) Run(ctx context.Context) (result *Result, err error) {
 	stop := context.AfterFunc(ctx, func() { w.loop.Cancel(context.Cause(ctx)) })
 	defer stop()
 	runErr := w.loop.StartPacer()
+	w.files.start()
 	for _, fn := range w.starters {
 		if runErr == nil {
 			runErr = fn()
@@ -185,6 +219,11 @@ func (w *World) Run(ctx context.Context) (result *Result, err error) {
 	// failed behind its last look.
 	if runErr == nil && w.files.failed != nil {
 		runErr = w.files.failed
+	}
+	for _, fn := range w.stoppers {
+		if err := fn(); err != nil && runErr == nil {
+			runErr = err
+		}
 	}
 	result = w.finish(runErr, ctx.Err() != nil && errors.Is(runErr, context.Cause(ctx)))
 	if failed := w.files.close(w.loop.Now()); failed != nil {
@@ -210,6 +249,10 @@ func (w *World) close() error {
 	w.watchers = nil
 	return errors.Join(all...)
 }
+
+// onStop has fn called when the loop has run, before the run is judged: what an
+// edge still has to say belongs to the trace.
+func (w *World) onStop(fn func() error) { w.stoppers = append(w.stoppers, fn) }
 
 // onStart has fn called when the clock has started.
 func (w *World) onStart(fn func() error) { w.starters = append(w.starters, fn) }

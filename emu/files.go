@@ -19,7 +19,15 @@ func createOutput(folder, name string) (*outputFile, error) {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return nil, &EnvironmentError{Op: "create the output folder", Err: err, Hint: "choose another one with --out"}
 	}
-	f, err := os.Create(filepath.Join(folder, name))
+	f, err := os.OpenFile(filepath.Join(folder, name), os.O_RDWR|os.O_CREATE, 0o666)
+	if err == nil {
+		if err = lock(f); err == nil {
+			err = f.Truncate(0)
+		}
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
 	if err != nil {
 		return nil, &EnvironmentError{Op: "create an output file", Err: err, Hint: "choose another folder with --out"}
 	}

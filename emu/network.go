@@ -96,7 +96,8 @@ func (w *World) newTapNetwork() (network, error) {
 	if err != nil {
 		return nil, &EnvironmentError{Op: "open the TAP", Err: err, Hint: tapHint(err)}
 	}
-	w.onClose(n.tap.Close)
+	w.onClose(n.tap.Close) // again, where the run does not come to its end
+	w.onStop(n.tap.Close)
 	if n.point, err = w.point(w.sc.Name+"."+string(scenarios.PointPeer), scenarios.PointPeer, edgeReorder); err != nil {
 		return nil, err
 	}

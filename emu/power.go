@@ -7,7 +7,6 @@ import (
 	"hilnet/nic"
 	"hilnet/scenarios"
 	"hilnet/sim"
-	"hilnet/sim/rtos"
 	"hilnet/trace"
 )
 
@@ -27,11 +26,9 @@ func (d *device) switchOn() {
 		d.run()
 		return
 	}
+	d.startAt = sim.Time(at)
 	d.network.carrier(false)
-	d.plan(at, func() {
-		d.halt() // the machine that stood ready; the kernel's clock begins now
-		d.boot()
-	})
+	d.plan(at, d.boot)
 }
 
 // plan has fn called after a time unless the power changes before.
@@ -55,7 +52,7 @@ func (d *device) powerCut() {
 // powerBack ends a power cut: the device boots when no other one lasts.
 func (d *device) powerBack() {
 	if d.cuts--; d.cuts == 0 {
-		d.plan(d.cfg.Boot.Std(), d.boot)
+		d.plan(max(d.cfg.Boot.Std(), d.startAt.Sub(d.world.loop.Now())), d.boot)
 	}
 }
 
@@ -82,6 +79,7 @@ func (d *device) stop(why string) {
 
 // boot starts the device with a new machine.
 func (d *device) boot() {
+	d.halt() // at the first start, the machine that stood ready: the kernel's clock begins now
 	m, err := d.world.newMachine(d)
 	must(err) // the first one was made the same way
 	d.machine = m
@@ -120,17 +118,10 @@ func (d *device) arrive(f *link.Frame) {
 // halt ends the machine: no thread of it runs again, and its stack is gone
 // without a word.
 func (m *machine) halt() {
-	halt(m.kernel)
+	if m.halted {
+		return
+	}
+	m.halted = true
+	m.kernel.Halt()
 	m.host.Close()
-}
-
-// halt stops a kernel for good. The kernel dispatches no thread while an
-// interrupt is handled: here begins one that never ends.
-func halt(k *rtos.Kernel) {
-	var never sim.Cond
-	t := k.Loop().NewTask("power off", func(t *sim.Task) {
-		k.Interrupt(func() { t.Wait(&never, -1) })
-	})
-	t.Ready = t.Resume
-	t.Start()
 }

@@ -40,12 +40,7 @@ func (w *World) newFiles() (*files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("emu: %w", err)
 	}
-	epoch := pcaps.VirtualEpoch
-	if w.loop.RealTime() {
-		epoch = pcaps.StampOf(sim.WallClock())
-	}
 	f.recorder, err = pcaps.NewRecorder(pcaps.RecorderConfig{
-		Epoch: epoch,
 		Run: pcaps.RunInfo{
 			Version: Version, Seed: w.sc.Seed,
 			Versions: []pcaps.RunVersion{{Name: "go", Version: runtime.Version()}},
@@ -74,6 +69,13 @@ func (w *World) newFiles() (*files, error) {
 		f.fail(f.trace.Err())
 	})
 	return f, nil
+}
+
+// start dates the beginning of a run in real time, which is now.
+func (f *files) start() {
+	if f.recorder != nil && f.loop.RealTime() {
+		f.recorder.SetEpoch(pcaps.StampOf(sim.WallClock()))
+	}
 }
 
 // fail stops the run at the first error of a file.

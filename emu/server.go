@@ -64,7 +64,10 @@ func (s *server) accept(c *stack.Conn) {
 		s.broker.Data(s.now(), sc.id, data)
 		s.flush()
 	})
-	c.OnWritable(func() { s.pump(sc) })
+	c.OnWritable(func() {
+		s.pump(sc)
+		s.flush()
+	})
 	c.OnClosed(func(error) {
 		if s.conns[sc.id] == nil {
 			return

@@ -50,6 +50,7 @@ func (d *device) step(t *sim.Task, s *scenarios.Step) {
 	case s.Repeat != nil:
 		for range s.Repeat.Times {
 			d.do(t, s.Repeat.Do)
+			t.Sleep(0) // rounds that take no time must not keep the run from being stopped
 		}
 	case s.Reboot != nil:
 		d.restart(t)
@@ -82,9 +83,11 @@ const (
 )
 
 func (d *device) messageGet(which scenarios.MessageGet) {
-	topic, message := make([]byte, topicBuffer), make([]byte, messageBuffer)
+	if d.topicRead == nil {
+		d.topicRead, d.messageRead = make([]byte, topicBuffer), make([]byte, messageBuffer)
+	}
 	for {
-		if _, _, s := d.client.MessageGet(topic, message); s != mqtt.Success || which == scenarios.GetOne {
+		if _, _, s := d.client.MessageGet(d.topicRead, d.messageRead); s != mqtt.Success || which == scenarios.GetOne {
 			return
 		}
 	}
@@ -110,7 +113,7 @@ func (d *device) holds(e scenarios.WaitEvent) bool {
 	case scenarios.WhenMessage:
 		return d.queued > 0
 	case scenarios.WhenAcked:
-		return d.unacked <= 0
+		return d.client.TransmitDepth() == 0
 	}
 	panic(fmt.Sprintf("emu: event %q passed validation", e))
 }
@@ -127,5 +130,6 @@ func (d *device) every(t *sim.Task, e *scenarios.Every) {
 			t.SleepUntil(at)
 		}
 		d.do(t, e.Do)
+		t.Sleep(0) // as in repeat: late rounds follow at once
 	}
 }

@@ -94,7 +94,10 @@ type trigger struct {
 // loop. Entries of the same moment act in the order of the file.
 func (w *World) schedule() {
 	w.trace.Subscribe(w.watch)
+	w.mu.Lock()
 	actions := append(append([]scenarios.Action(nil), w.sc.Timeline...), w.pending...)
+	w.state = worldRuns
+	w.mu.Unlock()
 	for i := range actions {
 		p := &plan{Action: &actions[i]}
 		if p.After != nil {

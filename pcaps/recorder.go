@@ -49,6 +49,15 @@ type Recorder struct {
 	closed   bool
 }
 
+// SetEpoch changes the time of the run's sim.Time 0. It is for runs whose clock
+// starts after their files were made, and must come before the first Capture.
+func (r *Recorder) SetEpoch(epoch Stamp) {
+	if r.serial > 0 || epoch < 0 {
+		panic("pcaps: SetEpoch after a frame was captured, or before 1970")
+	}
+	r.config.Epoch = epoch
+}
+
 // NewRecorder checks the configuration.
 func NewRecorder(config RecorderConfig) (*Recorder, error) {
 	if config.Epoch == 0 {

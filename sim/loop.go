@@ -11,9 +11,17 @@ import (
 // cancelPoll is the number of events between two looks at the cancel flag.
 const cancelPoll = 1024
 
-// MaxPosted bounds the functions that wait in a Loop's inbox; beyond it
+// MaxPosted bounds the functions that were posted and did not run yet; beyond it
 // [Loop.Post] refuses, and the caller counts what it could not hand over.
 const MaxPosted = 65536
+
+// MaxStandstill bounds the events of one moment in virtual time; beyond it Run
+// ends with ErrStandstill.
+const MaxStandstill = 20_000_000
+
+// ErrStandstill says that time does not pass: what happens at one moment leads
+// to more at the same moment, without end.
+var ErrStandstill = fmt.Errorf("sim: time stands still: more than %d events at one moment", MaxStandstill)
 
 // ErrCanceled is what Run returns when Cancel was called without a cause.
 var ErrCanceled = errors.New("sim: run canceled")
@@ -60,6 +68,7 @@ type Loop struct {
 
 	canceled atomic.Bool
 	posted   atomic.Bool
+	waiting  atomic.Int64 // posted and not run yet
 
 	mu     sync.Mutex // guards the three below
 	inbox  []func()
@@ -108,10 +117,11 @@ func (l *Loop) Post(fn func()) bool {
 		panic("sim: Post on a loop in virtual time")
 	}
 	l.mu.Lock()
-	if l.closed || len(l.inbox) >= MaxPosted {
+	if l.closed || l.waiting.Load() >= MaxPosted {
 		l.mu.Unlock()
 		return false
 	}
+	l.waiting.Add(1)
 	l.inbox = append(l.inbox, fn)
 	asleep := l.asleep
 	l.mu.Unlock()
@@ -151,9 +161,18 @@ func (l *Loop) Run(until Time) error {
 	if l.pacer != nil {
 		return l.runPaced(until)
 	}
+	moment, events := l.now, 0
 	for poll := 0; !l.stopped; poll++ {
-		if poll%cancelPoll == 0 && l.canceled.Load() {
-			return l.cancelCause()
+		if poll%cancelPoll == 0 {
+			if l.canceled.Load() {
+				return l.cancelCause()
+			}
+			if events += cancelPoll; l.now != moment {
+				moment, events = l.now, 0
+			}
+			if events > MaxStandstill {
+				return ErrStandstill
+			}
 		}
 		if len(l.queue) == 0 || l.queue[0].at > until {
 			if until != Never && until > l.now {

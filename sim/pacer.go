@@ -15,7 +15,6 @@ func (l *Loop) runPaced(until Time) error {
 		}
 		if l.posted.Load() {
 			l.takePosted()
-			continue
 		}
 		now := l.pacer.Now()
 		if len(l.queue) > 0 && l.queue[0].at <= until && l.queue[0].at <= now {
@@ -65,7 +64,10 @@ func (l *Loop) takePosted() {
 	l.mu.Unlock()
 	arrived := max(l.pacer.Now(), l.now)
 	for _, fn := range inbox {
-		l.At(arrived, fn)
+		l.At(arrived, func() {
+			l.waiting.Add(-1)
+			fn()
+		})
 	}
 }
 

@@ -143,11 +143,23 @@ func (t *Task) Resume() {
 		panic(fmt.Sprintf("sim: task %q resumed by task %q", t.name, l.current.name))
 	}
 	l.current = t
+	defer func() { // also when the Task's code panics or ends its goroutine
+		l.current = nil
+		if t.done {
+			l.forget(t)
+		}
+	}()
 	t.next()
-	l.current = nil
-	if t.done {
-		l.forget(t)
+}
+
+// Stop ends a Task that is not running, as [Loop.Close] does: what it waits for
+// will not come, and its deferred calls run.
+func (t *Task) Stop() {
+	if t.loop.current != nil {
+		panic(fmt.Sprintf("sim: task %q stopped by task %q", t.name, t.loop.current.name))
 	}
+	t.stop()
+	t.loop.forget(t)
 }
 
 func (t *Task) check() {

@@ -26,7 +26,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	// After the first signal the default is back, so a second one ends the process.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -47,12 +47,32 @@ func (c *cli) run(ctx context.Context) (code int) {
 	root := c.root()
 	root.SetArgs(c.args)
 	root.SetIn(c.stdin)
-	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
+	out := &output{Writer: c.stdout}
+	c.stdout = out
+	root.SetOut(out)
 	if err := root.ExecuteContext(ctx); err != nil {
 		return c.report(err)
 	}
+	if out.err != nil && c.code == exitPass {
+		return c.report(&emu.EnvironmentError{Op: "write standard output", Err: out.err})
+	}
 	return c.code
+}
+
+// An output remembers the first error of standard output, which most commands
+// have no use for while they print.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // internalError tells of a bug in hilnet and how to see it again.

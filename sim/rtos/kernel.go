@@ -38,6 +38,7 @@ type Kernel struct {
 	dispatcher  *sim.Timer
 	dispatching bool
 	interrupts  int // depth of Interrupt
+	halted      bool
 }
 
 // NewKernel returns a kernel whose tick 0 is now. It panics if TicksPerSecond
@@ -106,6 +107,24 @@ func (k *Kernel) Interrupt(fn func()) {
 	fn()
 }
 
+// Halt ends the kernel as a power cut does: no other thread of it runs from now
+// on, and no timer expires. A thread that calls it runs until it next waits. The
+// threads are gone, and their deferred calls have run, in an event of their own
+// at the same moment.
+func (k *Kernel) Halt() {
+	if k.halted {
+		return
+	}
+	k.halted = true
+	k.dispatcher.Stop()
+	k.loop.At(k.loop.Now(), func() {
+		for i := len(k.threads) - 1; i >= 0; i-- {
+			k.threads[i].task.Stop()
+		}
+		k.threads, k.ready = nil, nil
+	})
+}
+
 // makeReady puts t behind the ready threads of its priority. The caller calls
 // preempt when it has changed all it wants to change.
 func (k *Kernel) makeReady(t *Thread) {
@@ -125,7 +144,7 @@ func (k *Kernel) removeReady(t *Thread) {
 // preempt lets the first ready thread run if it is not the running one: at once
 // from a thread, in one event from interrupt context.
 func (k *Kernel) preempt() {
-	if len(k.ready) == 0 {
+	if len(k.ready) == 0 || k.halted {
 		return
 	}
 	if t := k.Current(); t != nil {
@@ -145,7 +164,7 @@ func (k *Kernel) preempt() {
 func (k *Kernel) dispatch() {
 	k.dispatching = true
 	defer func() { k.dispatching = false }()
-	for len(k.ready) > 0 {
+	for len(k.ready) > 0 && !k.halted {
 		t := k.ready[0]
 		t.parked = false
 		t.task.Resume()

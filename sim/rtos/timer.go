@@ -59,6 +59,9 @@ func (t *Timer) arm(tick int64) {
 }
 
 func (t *Timer) expire() {
+	if t.kernel.halted {
+		return
+	}
 	t.remaining = t.reschedule
 	if t.reschedule != 0 {
 		t.arm(t.due + int64(t.reschedule))
