@@ -20,7 +20,8 @@ func TestTheSensorSurvivesACut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sc.Devices[0].Steps, sc.Devices[0].App = nil, "sensor"
+	device := &sc.Devices[0]
+	device.Steps, device.Reconnect, device.App = nil, 0, "sensor" // what happens is the app's business
 	sensor := func(task *sim.Task, client *mqtt.Client) {
 		broker := netip.MustParseAddrPort("10.0.0.1:1883")
 		client.Connect(broker, 30, true, 500) // keepalive 30 s, clean session, wait 5 s

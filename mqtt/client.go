@@ -18,6 +18,10 @@ const (
 	KindUnsubscribed trace.Kind = "mqtt.unsubscribed"
 )
 
+// DropCleanSession is the reason for which messages that wait for their
+// acknowledgement are forgotten: the client connects with a clean session.
+const DropCleanSession trace.DropReason = "clean_session"
+
 // A State is a state of the client, with NetX's numbers.
 type State uint8
 

@@ -186,6 +186,9 @@ func (c *Client) sendConnect(wait rtos.Ticks) Status {
 	if c.cleanSession {
 		flags |= connectClean
 		for _, q := range c.tx {
+			c.emit(trace.Event{
+				Kind: trace.KindDrop, Stage: "mqtt tx queue", Reason: DropCleanSession, Topic: q.topic, ID: idOf(q.p), Hash: q.hash,
+			})
 			q.p.Release()
 		}
 		c.tx = nil

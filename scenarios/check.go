@@ -200,6 +200,8 @@ func (c *checker) device(path string, d *Device) {
 		c.failf(path+".app", "remove one of them", "a device has either steps or an app")
 	case d.App == "" && len(d.Steps) == 0:
 		c.failf(path, "add steps: or app:", "the device %s does nothing", d.Name)
+	case d.App != "" && d.Reconnect > 0:
+		c.failf(path+".reconnect", "connect again in the app", "reconnect is what steps do when a connection ends; an app decides for itself")
 	case d.App != "" && !interfacePattern.MatchString(d.App):
 		c.failf(path+".app", "use letters, digits, hyphens and dots", "%q is not the name of an app", d.App)
 	}

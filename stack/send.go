@@ -94,9 +94,10 @@ func (s *PacketSocket) full(n int) nic.Status {
 	if len(q.queue) == 0 {
 		return nic.Success
 	}
-	acked := uint64(q.acked - q.iss - 1)
+	// Both counts wrap at 4 GiB as sequence numbers do: only their difference counts.
+	unacked := int(uint32(q.written) - (q.acked - q.iss - 1))
 	switch {
-	case len(q.queue) >= profile.TxQueuePackets, int(q.written-acked)+n > profile.TxQueueBytes:
+	case len(q.queue) >= profile.TxQueuePackets, unacked+n > profile.TxQueueBytes:
 		return nic.TxQueueDepth
 	case less(q.edge, q.iss+1+uint32(q.written)+uint32(n)):
 		return nic.WindowOverflow
@@ -169,9 +170,9 @@ func (s *PacketSocket) acknowledged(t wire.TCP) {
 	}
 	q.acked = ack
 	q.forgetIDs()
-	bytes := uint64(ack - q.iss - 1)
+	bytes := ack - q.iss - 1 // modulo 4 GiB
 	n := 0
-	for n < len(q.queue) && q.queue[n].end <= bytes {
+	for n < len(q.queue) && int32(uint32(q.queue[n].end)-bytes) <= 0 {
 		q.queue[n].packet.SetQueued(false)
 		releasePacket(q.queue[n].packet)
 		n++

@@ -100,6 +100,7 @@ var explanations = []Explanation{
 	{"subscription_limit", "A subscription was refused: the session has too many, or its filter too many levels.", "broker: max_subscriptions"},
 	{"unsent_limit", "A client read so slowly that the broker closed its connection with bytes unsent.", "broker: max_unsent"},
 	{string(DropPublishCopy), "The client had no packet to copy one of several messages in a segment into; a QoS 1 message is then never acknowledged.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_packet_receive_process"},
+	{"clean_session", "A message that waited for its acknowledgement was forgotten because the client connected with a clean session.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_client_connect_packet_send"},
 	{string(DropMalformedMQTT), "The client could not parse an MQTT packet.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_packet_receive_process"},
 	{string(DropUnread), "Received messages that the application had not taken were discarded at the disconnect.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_process_disconnect"},
 }
