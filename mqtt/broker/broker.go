@@ -18,7 +18,9 @@ type Broker struct {
 	subs     subscriptions
 	retained retained
 	timers   timers
-	topics   map[string]string // topic names seen lately, so that repeating one costs no memory
+	now      sim.Time                   // of the call that is being handled
+	faults   func(client string) Faults // nil: none
+	topics   map[string]string          // topic names seen lately, so that repeating one costs no memory
 
 	packet   codec.Packet // what is being handled
 	codes    []byte       // SUBACK under construction
@@ -51,6 +53,7 @@ func New(cfg Config) (*Broker, error) {
 
 // Open tells of a new connection. remote is the peer's address, for the trace.
 func (b *Broker) Open(now sim.Time, id ConnID, remote string) {
+	b.now = now
 	if b.conns[id] != nil {
 		panic("broker: connection is open already")
 	}
@@ -68,16 +71,24 @@ func (b *Broker) Open(now sim.Time, id ConnID, remote string) {
 // Data tells of bytes that arrived. It does not keep them. Bytes for a
 // connection that is closed are ignored: they crossed the closing.
 func (b *Broker) Data(now sim.Time, id ConnID, data []byte) {
+	b.now = now
 	c := b.conns[id]
-	if c == nil {
-		return
-	}
-	buf, taken := data, 0
-	if len(c.in) > 0 {
+	switch {
+	case c == nil:
+	case c.holds():
+		b.keepHeld(c, data)
+	case len(c.in) > 0:
 		c.in = append(c.in, data...)
-		buf = c.in
+		b.consume(c, c.in, true)
+	default:
+		b.consume(c, data, false)
 	}
-	continued := len(c.in) > 0
+}
+
+// consume handles the packets in buf and keeps the rest of it. continued says
+// that buf is all of c.in.
+func (b *Broker) consume(c *conn, buf []byte, continued bool) {
+	taken := 0
 	for len(buf) > 0 && !c.closed {
 		n, err := codec.Frame(buf, b.cfg.MaxPacket)
 		if err != nil {
@@ -87,7 +98,10 @@ func (b *Broker) Data(now sim.Time, id ConnID, data []byte) {
 		if n == 0 {
 			break
 		}
-		b.handle(now, c, buf[:n])
+		b.handle(b.now, c, buf[:n])
+		if c.holds() {
+			break // what was not looked at comes again
+		}
 		buf = buf[n:]
 		taken += n
 	}
@@ -101,7 +115,8 @@ func (b *Broker) Data(now sim.Time, id ConnID, data []byte) {
 // Config.MaxUnsent, with the bytes not yet taken from Outputs, QoS 0 messages
 // are dropped and others wait in the session; above twice that the connection
 // is aborted, because only a client that sends and never reads gets there.
-func (b *Broker) Backlog(_ sim.Time, id ConnID, unsent int) {
+func (b *Broker) Backlog(now sim.Time, id ConnID, unsent int) {
+	b.now = now
 	c := b.conns[id]
 	if c == nil {
 		return
@@ -114,7 +129,8 @@ func (b *Broker) Backlog(_ sim.Time, id ConnID, unsent int) {
 
 // Closed tells that a connection ended, however it did. It is not needed after
 // an Output with Close or Abort.
-func (b *Broker) Closed(_ sim.Time, id ConnID) {
+func (b *Broker) Closed(now sim.Time, id ConnID) {
+	b.now = now
 	if c := b.conns[id]; c != nil {
 		b.end(c, CauseClosed)
 	}
@@ -124,9 +140,10 @@ func (b *Broker) Closed(_ sim.Time, id ConnID) {
 // latest, and false when there is none. It may be earlier than needed.
 func (b *Broker) NextTimeout() (sim.Time, bool) { return b.timers.next() }
 
-// Timeout closes the connections whose time is over. A call before
-// NextTimeout does nothing.
+// Timeout closes the connections whose time is over, and does what scripted
+// faults held back until now. A call before NextTimeout does nothing.
 func (b *Broker) Timeout(now sim.Time) {
+	b.now = now
 	for {
 		t, ok := b.timers.next()
 		if !ok || t > now {
@@ -138,9 +155,15 @@ func (b *Broker) Timeout(now sim.Time) {
 			continue
 		}
 		c.scheduled = sim.Never
+		if c.holds() && c.heldUntil <= now {
+			c.heldUntil = 0
+			b.consume(c, c.in, true)
+		}
+		b.sendSlow(c)
 		switch {
+		case c.closed:
 		case c.deadline > now:
-			b.setDeadline(c, c.deadline)
+			b.wake(c)
 		case c.session == nil:
 			b.close(c, CauseConnectTimeout)
 		default:
@@ -153,6 +176,18 @@ func (b *Broker) Timeout(now sim.Time) {
 // entry in the heap stays where it is and is moved when it is due.
 func (b *Broker) setDeadline(c *conn, at sim.Time) {
 	c.deadline = at
+	b.wake(c)
+}
+
+// wake sees to it that Timeout looks at a connection when it has to.
+func (b *Broker) wake(c *conn) {
+	at := c.deadline
+	if c.holds() {
+		at = min(at, c.heldUntil)
+	}
+	if len(c.slow) > 0 {
+		at = min(at, c.slow[0].at)
+	}
 	if at < c.scheduled {
 		c.scheduled = at
 		b.timers.push(timer{at: at, conn: c})

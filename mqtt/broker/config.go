@@ -15,8 +15,14 @@ type Config struct {
 	Trace *trace.Log // nil: no trace
 
 	// Users who may connect. None means that everybody may, with or without a
-	// name.
-	Users []User
+	// name, and that Rights hold for all.
+	Users  []User
+	Rights Rights
+
+	// NoEmptyClientID refuses clients that leave their identifier to the server
+	// [MQTT-3.1.3-6].
+	NoEmptyClientID bool
+	MaxClientID     int // bytes of a client identifier; default 65,535, at least 23 [MQTT-3.1.3-5]
 
 	MaxPacket        int           // bytes of a packet; default 1 MiB
 	MaxConnections   int           // default 16,384
@@ -34,13 +40,15 @@ type Config struct {
 
 // User is a name and password that a CONNECT may carry.
 type User struct {
-	Name     string
+	Name     string // empty: stands for clients without a user name
 	Password string // empty: CONNECT may come without one
+	Rights   Rights
 }
 
 // Default values of Config.
 const (
 	DefaultMaxPacket        = 1 << 20
+	DefaultMaxClientID      = codec.MaxString
 	DefaultMaxConnections   = 16_384
 	DefaultMaxSessions      = 16_384
 	DefaultMaxInflight      = 20
@@ -67,6 +75,9 @@ const (
 	// DropSubscriptionLimit: a subscription was refused because the session has
 	// too many, or its filter too many levels.
 	DropSubscriptionLimit trace.DropReason = "subscription_limit"
+	// DropNotAuthorized: a client, or its will, published to a topic that its
+	// rights do not cover [MQTT-3.3.5-2], or subscribed to one.
+	DropNotAuthorized trace.DropReason = "not_authorized"
 	// DropUnreadOutput: a client read so slowly that its connection was closed
 	// with bytes unsent.
 	DropUnreadOutput trace.DropReason = "unsent_limit"
@@ -85,6 +96,9 @@ const (
 	CauseTooManyConns   = "too many connections"
 )
 
+// minMaxClientID is what every server takes [MQTT-3.1.3-5].
+const minMaxClientID = 23
+
 // withDefaults fills in the zero fields and refuses what makes no sense.
 func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Node == "" {
@@ -96,6 +110,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		std, max int
 	}{
 		{"MaxPacket", &cfg.MaxPacket, DefaultMaxPacket, codec.MaxPacket},
+		{"MaxClientID", &cfg.MaxClientID, DefaultMaxClientID, codec.MaxString},
 		{"MaxConnections", &cfg.MaxConnections, DefaultMaxConnections, 0},
 		{"MaxSessions", &cfg.MaxSessions, DefaultMaxSessions, 0},
 		{"MaxInflight", &cfg.MaxInflight, DefaultMaxInflight, 65_535},
@@ -120,7 +135,16 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.ConnectTimeout < 0 {
 		return cfg, fmt.Errorf("broker: ConnectTimeout %v is out of range", cfg.ConnectTimeout)
 	}
+	if cfg.MaxClientID < minMaxClientID {
+		return cfg, fmt.Errorf("broker: MaxClientID %d is below %d", cfg.MaxClientID, minMaxClientID)
+	}
+	if err := cfg.Rights.check("everybody"); err != nil {
+		return cfg, err
+	}
 	for i, u := range cfg.Users {
+		if err := u.Rights.check(fmt.Sprintf("user %q", u.Name)); err != nil {
+			return cfg, err
+		}
 		for _, earlier := range cfg.Users[:i] {
 			if u.Name == earlier.Name {
 				return cfg, fmt.Errorf("broker: user %q appears twice", u.Name)

@@ -24,6 +24,10 @@ type conn struct {
 	undrained int  // bytes in the arena
 	backlog   int  // bytes that the owner holds
 	closed    bool
+
+	held      bool      // the CONNECT was held back
+	heldUntil sim.Time  // 0: not any more
+	slow      []slowAck // sorted by time
 }
 
 func (c *conn) unsent() int { return c.undrained + c.backlog }
@@ -72,6 +76,9 @@ func (b *Broker) handle(now sim.Time, c *conn, frame []byte) {
 	}
 	switch p.Type {
 	case codec.CONNECT:
+		if b.hold(c) {
+			return
+		}
 		b.handleConnect(now, c)
 	case codec.PUBLISH:
 		b.handlePublish(c)
@@ -79,7 +86,7 @@ func (b *Broker) handle(now sim.Time, c *conn, frame []byte) {
 		b.handleAck(c)
 	case codec.PUBREL:
 		c.session.incoming.remove(p.ID)
-		b.sendAck(c, codec.PUBCOMP, p.ID)
+		b.answerAck(c, codec.PUBCOMP, p.ID)
 	case codec.SUBSCRIBE:
 		b.handleSubscribe(c)
 	case codec.UNSUBSCRIBE:
@@ -130,7 +137,7 @@ func (b *Broker) close(c *conn, cause string) {
 // end forgets a connection. Its will, if still there, is published.
 func (b *Broker) end(c *conn, cause string) {
 	c.closed = true
-	c.in = nil
+	c.in, c.slow = nil, nil
 	delete(b.conns, c.id)
 	b.timers.compact(len(b.conns))
 	b.emit(trace.Event{Kind: trace.KindBrokerDisconnected, Client: c.client(), Text: cause})
@@ -145,9 +152,20 @@ func (b *Broker) end(c *conn, cause string) {
 	if c.will != nil { // [MQTT-3.1.2-8]
 		m := c.will
 		c.will = nil
+		if !b.mayPublish(s, m.topic) {
+			b.dropMessage(DropNotAuthorized, s, m, m.qos, 0, "will")
+			return
+		}
 		b.incoming, b.kept = *m, m
 		b.publish(trace.Event{Client: s.client, Text: "will"}, c.willKept)
 	}
+}
+
+// answerAck acknowledges something that the client sent; sendAck sends PUBREL.
+func (b *Broker) answerAck(c *conn, t codec.Type, id uint16) {
+	start := len(b.arena)
+	b.arena = codec.AppendAck(b.arena, t, id)
+	b.answer(c, start)
 }
 
 func (b *Broker) sendAck(c *conn, t codec.Type, id uint16) {

@@ -13,8 +13,12 @@ import (
 func (b *Broker) handleConnect(now sim.Time, c *conn) {
 	p := &b.packet.Connect
 	client := string(p.ClientID)
+	if code := b.faultsOf(client).Refuse; code != 0 {
+		b.refuse(c, client, code)
+		return
+	}
 	switch {
-	case client == "" && !p.CleanSession:
+	case client == "" && (!p.CleanSession || b.cfg.NoEmptyClientID), len(client) > b.cfg.MaxClientID:
 		b.refuse(c, client, codec.RefusedIdentifier) // [MQTT-3.1.3-8]
 		return
 	case !b.admits(p):
@@ -31,17 +35,18 @@ func (b *Broker) handleConnect(now sim.Time, c *conn) {
 		b.close(old.conn, CauseTakenOver) // [MQTT-3.1.4-2]
 	}
 	s := b.sessions[client]
-	if s != nil && p.CleanSession {
+	user := string(p.User)
+	if s != nil && (p.CleanSession || s.user != user) { // what one user may have, another may not
 		b.discard(s) // [MQTT-3.1.2-6]
 		s = nil
 	}
 	present := s != nil
 	if s == nil {
 		b.lastSeq++
-		s = &session{client: client, seq: b.lastSeq}
+		s = &session{client: client, user: user, seq: b.lastSeq}
 		b.sessions[client] = s
 	}
-	s.clean, s.conn, c.session = p.CleanSession, c, s
+	s.clean, s.conn, c.session, s.rights = p.CleanSession, c, s, b.rightsOf(user)
 	b.keepConnect(now, c, p)
 
 	start := len(b.arena)
@@ -76,7 +81,7 @@ func (b *Broker) admits(p *codec.Connect) bool {
 		return true
 	}
 	for _, u := range b.cfg.Users {
-		if p.HasUser && u.Name == string(p.User) {
+		if u.Name == string(p.User) { // an empty one if there is none
 			return u.Password == string(p.Password)
 		}
 	}

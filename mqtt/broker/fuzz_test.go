@@ -33,6 +33,11 @@ func FuzzBroker(f *testing.F) {
 	})
 }
 
+var fuzzConfig = broker.Config{
+	MaxPacket: 256, MaxConnections: 3, MaxSessions: 4, MaxInflight: 3,
+	MaxQueued: 4, MaxQueuedBytes: 300, MaxSubscriptions: 3, MaxTopicLevels: 4, MaxRetained: 2, MaxUnsent: 600,
+}
+
 // fuzzPeer is what one connection is known to be.
 type fuzzPeer struct {
 	open, connected bool
@@ -42,8 +47,9 @@ func playFuzz(t *testing.T, calls []byte) (record []byte) {
 	var now sim.Time
 	tr := trace.NewLog(func() sim.Time { return now })
 	tr.Subscribe(func(e *trace.Event) { record = append(trace.AppendJSON(record, e), '\n') })
-	b, err := broker.New(broker.Config{Trace: tr, MaxPacket: 256, MaxConnections: 3, MaxSessions: 4, MaxInflight: 3,
-		MaxQueued: 4, MaxQueuedBytes: 300, MaxSubscriptions: 3, MaxTopicLevels: 4, MaxRetained: 2, MaxUnsent: 600})
+	cfg := fuzzConfig
+	cfg.Trace = tr
+	b, err := broker.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,10 +93,25 @@ func playFuzz(t *testing.T, calls []byte) (record []byte) {
 			p.open = false
 			b.Closed(now, id)
 		case 15:
-			b.Backlog(now, id, int(next())*5)
+			if a := next(); a&1 != 0 {
+				b.Backlog(now, id, int(next())*5)
+			} else {
+				f := broker.Faults{Acks: broker.AckFault(a >> 1 & 3), AckDelay: time.Duration(a>>3&3) * time.Second,
+					ConnackDelay: time.Duration(a>>5&1) * time.Second, Refuse: codec.ReturnCode(a >> 6 & 2)}
+				b.SetFaults(func(string) broker.Faults { return f })
+			}
 		}
 		record = checkFuzzOutputs(t, b, peers, record)
 	}
+	kept := b.Snapshot()
+	again, err := broker.Restore(fuzzConfig, kept)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, kept)
+	}
+	if got := again.Snapshot(); !bytes.Equal(got, kept) {
+		t.Fatalf("restored:\n%s\nfrom:\n%s", got, kept)
+	}
+	record = append(record, kept...)
 	st := b.Stats()
 	if st.Connections > 3 || st.Sessions > 4 || st.Subscriptions > 12 || st.Retained > 2 {
 		t.Fatalf("beyond the limits: %+v", st)

@@ -53,22 +53,28 @@ func (b *Broker) handlePublish(c *conn) {
 	b.setHash(&b.incoming)
 	if p.QoS == 2 && !s.incoming.add(p.ID) {
 		b.dropMessage(DropDuplicate, s, &b.incoming, p.QoS, p.ID, "")
-		b.sendAck(c, codec.PUBREC, p.ID)
+		b.answerAck(c, codec.PUBREC, p.ID)
 		return
 	}
-	b.publish(trace.Event{Client: s.client, ID: p.ID, Dup: p.Dup}, p.Retain)
+	if b.mayPublish(s, b.incoming.topic) {
+		b.publish(trace.Event{Client: s.client, ID: p.ID, Dup: p.Dup}, p.Retain)
+	} else { // acknowledged all the same [MQTT-3.3.5-2]
+		b.dropMessage(DropNotAuthorized, s, &b.incoming, p.QoS, p.ID, "PUBLISH")
+		b.incoming = message{}
+	}
 	switch p.QoS {
 	case 1:
-		b.sendAck(c, codec.PUBACK, p.ID)
+		b.answerAck(c, codec.PUBACK, p.ID)
 	case 2:
-		b.sendAck(c, codec.PUBREC, p.ID)
+		b.answerAck(c, codec.PUBREC, p.ID)
 	}
 }
 
 // Publish passes on a message of the server's own, as one that a client sent. It
 // copies what it keeps of payload. A topic name that breaks the rules, or a
 // quality of service above 2, is an error.
-func (b *Broker) Publish(_ sim.Time, topic string, payload []byte, qos uint8, retain bool) error {
+func (b *Broker) Publish(now sim.Time, topic string, payload []byte, qos uint8, retain bool) error {
+	b.now = now
 	if qos > 2 {
 		return fmt.Errorf("broker: publish %q: QoS %d", topic, qos)
 	}

@@ -11,9 +11,11 @@ import (
 // session is the state of one client identifier (section 3.1.2.4).
 type session struct {
 	client string
-	seq    uint64 // number of the session, by its creation
-	clean  bool   // ends with its connection
-	conn   *conn  // nil while the client is away
+	user   string  // who made it
+	rights *Rights // of that user
+	seq    uint64  // number of the session, by its creation
+	clean  bool    // ends with its connection
+	conn   *conn   // nil while the client is away
 
 	filters  []filter   // sorted
 	inflight []delivery // sent and not acknowledged, in the order of sending
@@ -161,7 +163,7 @@ func (b *Broker) handleSubscribe(c *conn) {
 	}
 	start := len(b.arena)
 	b.arena = codec.AppendSuback(b.arena, b.packet.ID, b.codes)
-	b.sent(c, start)
+	b.answer(c, start)
 	for i, f := range b.packet.Subscribe.Filters {
 		if b.codes[i] == codec.SubscribeFailed {
 			continue
@@ -174,6 +176,10 @@ func (b *Broker) handleSubscribe(c *conn) {
 
 // subscribe adds or replaces a subscription and returns its SUBACK code.
 func (b *Broker) subscribe(s *session, name string, qos uint8) byte {
+	if !b.maySubscribe(s, name) {
+		b.drop(trace.Event{Reason: DropNotAuthorized, Client: s.client, Topic: name, QoS: qos, Text: "SUBSCRIBE"})
+		return codec.SubscribeFailed
+	}
 	i, ok := s.findFilter(name)
 	if !ok && len(s.filters) >= b.cfg.MaxSubscriptions || strings.Count(name, "/") >= b.cfg.MaxTopicLevels {
 		b.drop(trace.Event{Reason: DropSubscriptionLimit, Client: s.client, Topic: name, QoS: qos})
@@ -206,5 +212,5 @@ func (b *Broker) handleUnsubscribe(c *conn) {
 		b.subs.remove(name, s)
 		b.emit(trace.Event{Kind: trace.KindBrokerUnsubscribed, Client: s.client, Topic: name, QoS: qos})
 	}
-	b.sendAck(c, codec.UNSUBACK, b.packet.ID)
+	b.answerAck(c, codec.UNSUBACK, b.packet.ID)
 }
