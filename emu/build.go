@@ -51,6 +51,10 @@ func (w *World) build() error {
 		return err
 	}
 	w.byName = map[string]*device{}
+	w.linkOf = map[string]*scenarios.Link{}
+	for i := range w.sc.Links {
+		w.linkOf[w.sc.Links[i].Device] = &w.sc.Links[i]
+	}
 	w.trace.Subscribe(w.observe)
 	for _, cfg := range w.deviceOrder() {
 		d, err := w.newDevice(cfg)
@@ -73,7 +77,7 @@ func (w *World) build() error {
 
 // connect joins a device to the network by the link that the scenario has for it.
 func (w *World) connect(d *device, network network) error {
-	cfg := w.sc.DeviceLink(d.cfg.Name)
+	cfg := w.linkOf[d.cfg.Name]
 	lc := link.Config{Name: cfg.Name, Up: directionConfig(cfg.Up), Down: directionConfig(cfg.Down)}
 	l, err := link.New(link.World{Loop: w.loop, Trace: w.trace, IDs: &w.ids}, lc)
 	if err != nil {
@@ -88,7 +92,7 @@ func (w *World) connect(d *device, network network) error {
 		l.Up.Observe(&senderTap{w.files, point})
 		l.Down.Observe(&receiverTap{w.files, point})
 	}
-	far, err := network.attach(d.cfg.Name, l)
+	far, err := network.attach(d.cfg, l)
 	if err != nil {
 		return err
 	}

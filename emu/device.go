@@ -27,9 +27,12 @@ type device struct {
 	wire     link.Sink // the way to the network
 	nicState setting[nic.State]
 
-	on      bool     // the machine runs
-	cuts    int      // power cuts that last
-	boots   int      // starts so far
+	on    bool // the machine runs
+	cuts  int  // power cuts that last
+	boots int  // starts so far
+	// The counters of the machines before this one.
+	pastNIC, pastStack []trace.Value
+
 	startAt sim.Time // when it starts for the first time
 	epoch   int      // changes with every event of the power, so that an old plan to start is void
 }

@@ -57,6 +57,7 @@ type World struct {
 	byName   map[string]*device // looked up only, never ranged over
 	triggers []*trigger
 	links    []*cable
+	linkOf   map[string]*scenarios.Link // of a device, by name; looked up only
 	server   *server
 
 	recording *recordedPeer // nil without a recorded broker
@@ -65,6 +66,7 @@ type World struct {
 	starters  []func() error
 	stoppers  []func() error
 	closers   []func() error
+	counting  []func()
 	acts      int // actions taken so far
 
 	mu      sync.Mutex // guards the rest, for Do
@@ -232,6 +234,7 @@ func (w *World) Run(ctx context.Context) (result *Result, err error) {
 			runErr = errors.Join(runErr, failed)
 		}
 	}
+	result.Recording = w.files.recording()
 	result.Wall = sim.WallClock().Sub(began)
 	return result, runErr
 }

@@ -115,6 +115,17 @@ func (d *device) arrive(f *link.Frame) {
 	f.Release()
 }
 
+// halt ends the device's machine, whose counters live on.
+func (d *device) halt() {
+	if d.machine.halted {
+		return
+	}
+	d.machine.halt()
+	must(d.pool.Check())
+	d.pastNIC = addUp(d.pastNIC, nicValues(d.nic.Counters()))
+	d.pastStack = addUp(d.pastStack, d.host.counters())
+}
+
 // halt ends the machine: no thread of it runs again, and its stack is gone
 // without a word.
 func (m *machine) halt() {

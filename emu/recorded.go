@@ -177,9 +177,9 @@ type recordedNetwork struct{ world *World }
 
 func (w *World) newRecordedNetwork() (network, error) { return recordedNetwork{w}, nil }
 
-func (n recordedNetwork) attach(device string, l *link.Link) (link.Sink, error) {
+func (n recordedNetwork) attach(device *scenarios.Device, l *link.Link) (link.Sink, error) {
 	w := n.world
-	if err := w.recordPeer(device, l); err != nil {
+	if err := w.recordPeer(device.Name, l, scenarios.PointPeer, scenarios.PointBroker); err != nil {
 		return nil, err
 	}
 	cfg := w.sc.Broker.Capture

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"hilnet/link"
 	"hilnet/scenarios"
 	"hilnet/sim"
 	"hilnet/trace"
@@ -39,6 +38,21 @@ type Result struct {
 	Length      sim.Time // how far the run came
 	Wall        time.Duration
 	Lateness    sim.Lateness // in real time
+	Recording   Recording    // what the captures hold, if there are any
+}
+
+// A Recording counts what all capture points of a run saw together. Captured =
+// Written, unless the disk failed.
+type Recording struct {
+	Captured uint64 // frames
+	Written  uint64 // records
+	Lost     uint64 // of these, marked as dropped on the link
+	InFlight uint64 // on their way at the end of the run
+	// Undecided were written before their fate was known, because too many
+	// waited; their fate stands in the trace alone.
+	Undecided uint64
+	// LateFates came for frames that no record waited for.
+	LateFates uint64
 }
 
 // Command returns the command that repeats the run.
@@ -89,41 +103,4 @@ func (w *World) notes() []string {
 		all = append(all, w.recording.note())
 	}
 	return all
-}
-
-// count writes the counters of all parts into the trace and checks them.
-func (w *World) count() {
-	for _, d := range w.devices {
-		s := d.pool.Stats()
-		w.counters(d.cfg.Name, scenarios.StagePool,
-			trace.Value{Name: scenarios.ValueTotal, N: int64(s.Total)},
-			trace.Value{Name: scenarios.ValueFree, N: int64(s.Free)},
-			trace.Value{Name: scenarios.ValueMinFree, N: int64(s.MinFree)},
-			trace.Value{Name: scenarios.ValueEmptyRequests, N: int64(s.EmptyRequests)})
-		must(d.pool.Check())
-	}
-	w.recording.count(w)
-	for _, l := range w.links {
-		must(l.Check())
-		for _, way := range []*cableWay{l.up, l.down} {
-			w.linkCounters(l.Name, way.path.Name, way.path.Counters())
-			for _, s := range way.path.StageCounters() {
-				w.linkCounters(l.Name, s.Path, s.Counters)
-			}
-		}
-	}
-}
-
-func (w *World) linkCounters(name, stage string, c link.Counters) {
-	w.counters(name, stage,
-		trace.Value{Name: scenarios.ValueIn, N: int64(c.In)},
-		trace.Value{Name: scenarios.ValueDuplicated, N: int64(c.Duplicated)},
-		trace.Value{Name: scenarios.ValueGenerated, N: int64(c.Generated)},
-		trace.Value{Name: scenarios.ValueOut, N: int64(c.Out)},
-		trace.Value{Name: scenarios.ValueDropped, N: int64(c.Dropped)},
-		trace.Value{Name: scenarios.ValueInFlight, N: int64(c.InFlight)})
-}
-
-func (w *World) counters(node, stage string, values ...trace.Value) {
-	w.trace.Emit(trace.Event{Kind: trace.KindCounters, Node: node, Stage: stage, Values: values})
 }

@@ -9,11 +9,15 @@ import (
 	"hilnet/sim"
 	"hilnet/stack"
 	"hilnet/stack/embedded"
+	"hilnet/trace"
 	"hilnet/wire"
 )
 
 // A host is a machine's TCP/IP stack. Close is a power cut: nothing more is sent.
-type host interface{ Close() }
+type host interface {
+	Close()
+	counters() []trace.Value // always the same ones
+}
 
 // newStack makes the TCP/IP stack that the device's profile names, and the
 // client's socket on it.
@@ -46,7 +50,7 @@ func (w *World) newEmbedded(m *machine, d *device) (mqtt.Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.host, m.port = ip, m.nic
+	m.host, m.port = embeddedHost{ip}, m.nic
 	return ip.NewTCPSocket(embedded.SocketConfig{
 		Name: d.cfg.Name + " socket", TTL: mqttTTL, DontFragment: true, // nxd_mqtt_client.c, _nxd_mqtt_client_create_internal
 	}), nil
@@ -74,7 +78,7 @@ func (w *World) newGVisor(m *machine, d *device) (mqtt.Socket, error) {
 		h.Close()
 		return nil, err
 	}
-	m.host, m.port = h, h.Port()
+	m.host, m.port = gvisorHost{h}, h.Port()
 	return h.NewSocket(d.cfg.Name + " socket"), nil
 }
 

@@ -7,11 +7,11 @@ const head = "duration: 60s"
 // includes, users and the plan of addresses.
 var brokenToo = []brokenScenario{
 	// Fleets.
-	{pool, pool + "    count: 0\n", "7:12", "count 0 is too small", "between 1 and 1000"},
-	{pool, pool + "    count: 1001\n", "7:12", "too large", "1000"},
+	{pool, pool + "    count: 0\n", "7:12", "count 0 is too small", "between 1 and 10000"},
+	{pool, pool + "    count: 10001\n", "7:12", "too large", "10000"},
 	{pool, pool + "    count: many\n", "7:12", "not a whole number", "digits"},
 	{pool, pool + "    count: 3\n", "6:23", "one client identifier", "device-{i}"},
-	{"  - name: device\n" + pool, "  - {name: a, count: 600, steps: [connect]}\n  - name: device\n    count: 600\n", "5:3", "1200 devices are more than 1000", "fewer"},
+	{"  - name: device\n" + pool, "  - {name: a, count: 9000, steps: [connect]}\n  - name: device\n    count: 9000\n", "5:3", "18000 devices are more than 16000", "fewer"},
 	{"{client_id: device, keepalive: 30s}", "{keepalive: 30s}\n    count: 300", "5:5", "not the address of a host", "larger network"},
 	{"{client_id: device, keepalive: 30s}", "{keepalive: 30s}\n    count: 10\n    address: 10.0.0.250/24", "8:14", "do not fit", "earlier address"},
 	{"{client_id: device, keepalive: 30s}", "{keepalive: 30s}\n    count: 3\n    address: 10.0.0.1/24", "8:14", "taken by the broker", "own address"},

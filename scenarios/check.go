@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"fmt"
 	"net/netip"
 	"reflect"
 	"regexp"
@@ -43,6 +44,10 @@ func (c *checker) run() {
 	}
 }
 
+// MaxCaptured bounds the devices that have captures of their own: files that are
+// open at a time.
+const MaxCaptured = 1000
+
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
 const nameHint = "use lower-case letters, digits and hyphens"
@@ -71,6 +76,9 @@ func (c *checker) general() {
 		if slices.Contains(s.Capture[:i], p) {
 			c.failf(index("capture", i), "remove one of them", "the capture point %s stands here twice", p)
 		}
+		if p != PointBroker && s.Broker.Kind != BrokerTap && len(s.Devices) > MaxCaptured {
+			c.failf(index("capture", i), "write capture: [broker], one file for all", "%d devices would have a capture each, which is more than %d files", len(s.Devices), MaxCaptured)
+		}
 	}
 }
 
@@ -92,15 +100,15 @@ func (c *checker) names() {
 		take(index("devices", i)+".name", d.Name, index("devices", i))
 		devices = append(devices, d.Name)
 	}
-	linked := map[string]string{}
+	linked, known := map[string]string{}, c.s.deviceSet()
 	for i, l := range c.s.Links {
 		path := index("links", i)
 		if l.Device == "" {
-			c.failf(path, "add device: and one of: "+strings.Join(devices, ", "), "with several devices a link must say to which it belongs")
+			c.failf(path, "add device: and one of: "+some(devices), "with several devices a link must say to which it belongs")
 			continue
 		}
 		take(path+".name", l.Name, path)
-		if !slices.Contains(devices, l.Device) {
+		if !known[l.Device] {
 			c.failf(path+".device", didYouMean(l.Device, devices), "no device is called %q", l.Device)
 		} else if other, found := linked[l.Device]; found {
 			c.failf(path+".device", "a device has one link", "the device %s has the link %s already", l.Device, other)
@@ -343,14 +351,14 @@ func (c *checker) action(path string, a *Action) {
 	}
 	if takes, _ := a.Do.takes("link"); takes {
 		if names := linkNames(c.s); a.Link == "" {
-			c.failf(path, "add link: and one of: "+strings.Join(names, ", "), "with several links %s must say which", a.Do)
+			c.failf(path, "add link: and one of: "+some(names), "with several links %s must say which", a.Do)
 		} else if !slices.Contains(names, a.Link) {
 			c.failf(path+".link", didYouMean(a.Link, names), "no link is called %q", a.Link)
 		}
 	}
 	if takes, _ := a.Do.takes("device"); takes {
 		if names := deviceNames(c.s); a.Device == "" {
-			c.failf(path, "add device: and one of: "+strings.Join(names, ", "), "with several devices %s must say which", a.Do)
+			c.failf(path, "add device: and one of: "+some(names), "with several devices %s must say which", a.Do)
 		} else if d := c.s.Device(a.Device); d == nil {
 			c.failf(path+".device", didYouMean(a.Device, names), "no device is called %q", a.Device)
 		} else if d.Pool.Packets > 0 && a.Packets > d.Pool.Packets {
@@ -373,6 +381,15 @@ func (c *checker) action(path string, a *Action) {
 		c.topicName(path+".topic", a.Topic)
 		c.message(path, &a.Message)
 	}
+}
+
+// some lists names for a person: of a fleet's, the first ones.
+func some(names []string) string {
+	const most = 10
+	if more := len(names) - most; more > 1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 func linkNames(s *Scenario) []string {

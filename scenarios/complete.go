@@ -113,6 +113,7 @@ func (s *Scenario) fill() {
 	}
 	s.fillAddresses()
 	s.fillLinks()
+	s.fillFleet()
 	for i := range s.Timeline {
 		s.fillAction(&s.Timeline[i])
 	}
@@ -174,7 +175,7 @@ func (s *Scenario) fillLinks() {
 		}
 		return defaultLink + "-" + device
 	}
-	has, stray := map[string]bool{}, false
+	has, stray, known := map[string]bool{}, false, s.deviceSet()
 	for i := range s.Links {
 		l := &s.Links[i]
 		if l.Device == "" && len(s.Devices) == 1 {
@@ -184,13 +185,41 @@ func (s *Scenario) fillLinks() {
 			l.Name = name(l.Device)
 		}
 		has[l.Device] = true
-		stray = stray || s.Device(l.Device) == nil
+		stray = stray || !known[l.Device]
 	}
 	for _, d := range s.Devices {
 		if !has[d.Name] && !stray { // a stray link is an error; another one would only hide it
 			s.Links = append(s.Links, NewLink(name(d.Name), d.Name))
 			has[d.Name] = true
 		}
+	}
+}
+
+// deviceSet returns the names of the devices.
+func (s *Scenario) deviceSet() map[string]bool {
+	set := make(map[string]bool, len(s.Devices))
+	for i := range s.Devices {
+		set[s.Devices[i].Name] = true
+	}
+	return set
+}
+
+// fillFleet sets what the number of devices decides.
+func (s *Scenario) fillFleet() {
+	fleet := len(s.Devices) > MaxShared
+	switch {
+	case s.Access != "":
+	case fleet:
+		s.Access = AccessIsolated
+	default:
+		s.Access = AccessShared
+	}
+	switch {
+	case s.Capture != nil: // an empty list is one
+	case fleet:
+		s.Capture = []Point{PointBroker}
+	default:
+		s.Capture = []Point{PointDevice, PointPeer}
 	}
 }
 

@@ -68,10 +68,29 @@ type Point string
 const (
 	PointDevice Point = "device"
 	PointPeer   Point = "peer"
+	PointBroker Point = "broker"
 )
 
 // Values returns the valid capture points.
-func (Point) Values() []string { return []string{string(PointDevice), string(PointPeer)} }
+func (Point) Values() []string {
+	return []string{string(PointDevice), string(PointPeer), string(PointBroker)}
+}
+
+// Access is how the devices' links come together in front of the broker.
+type Access string
+
+// The kinds of access.
+const (
+	AccessShared   Access = "shared"   // one switch: a broadcast reaches everybody
+	AccessIsolated Access = "isolated" // each device is alone behind its port: a broadcast costs one delivery
+)
+
+// Values returns the valid kinds of access.
+func (Access) Values() []string { return []string{string(AccessShared), string(AccessIsolated)} }
+
+// MaxShared is how many devices share a switch, and have captures of their own,
+// unless the scenario says so: more are a fleet.
+const MaxShared = 100
 
 // Way says which directions of a link an action changes.
 type Way string

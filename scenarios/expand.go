@@ -10,8 +10,8 @@ import (
 )
 
 // MaxDevices bounds the devices of a scenario, those that count stands for
-// included.
-const MaxDevices = 1000
+// included: fewer than the broker takes and a switch learns.
+const MaxDevices = 16_000
 
 // numberMark becomes the number of a device in its entry.
 const numberMark = "{i}"
@@ -190,8 +190,9 @@ func after4(a netip.Addr, n int) netip.Addr {
 func (c *checker) expandLinks(entries []Device, first []int) {
 	s := c.s
 	own := map[string]bool{}
+	known := s.deviceSet()
 	for _, l := range s.Links {
-		if s.Device(l.Device) != nil {
+		if known[l.Device] {
 			own[l.Device] = true
 		}
 	}

@@ -25,6 +25,11 @@ type Outcome struct {
 	// How many parts have counters that contradict each other: 0 when every frame is accounted for.
 	ConservationErrorCount int `json:"-" expr:"conservation_errors"`
 
+	// What the switch in front of the broker did with frames.
+	Switch SwitchOutcome `json:"switch" expr:"switch"`
+	// What passed the TAP interface, with a real broker.
+	Tap TapOutcome `json:"tap" expr:"tap"`
+
 	// The same by device and by link, in the order of the scenario.
 	Devices []DeviceOutcome `json:"devices" expr:"devices"`
 	Links   []LinkOutcome   `json:"links" expr:"links"`
@@ -91,8 +96,58 @@ type DeviceOutcome struct {
 	Name    string `json:"name" expr:"name"`
 	Traffic `expr:""`
 	Pool    PoolOutcome `json:"pool" expr:"pool"`
+	NIC     NICOutcome  `json:"nic" expr:"nic"`
 	// Drops at the device itself: its NIC, its stack, its client.
 	Drops Drops `json:"drops" expr:"drops"`
+}
+
+// NICOutcome counts the frames of a device's NIC in all its boots (counters event
+// of the stage "nic").
+type NICOutcome struct {
+	// Frames that the driver gave to the stack, and their bytes.
+	RxFrames int `json:"rx_frames" expr:"rx_frames"`
+	RxBytes  int `json:"rx_bytes" expr:"rx_bytes"`
+	// Frames put on the wire, and their bytes.
+	TxFrames int `json:"tx_frames" expr:"tx_frames"`
+	TxBytes  int `json:"tx_bytes" expr:"tx_bytes"`
+	// Frames that the driver dropped, each with a drop event.
+	RxDropped int `json:"rx_dropped" expr:"rx_dropped"`
+	TxDropped int `json:"tx_dropped" expr:"tx_dropped"`
+}
+
+// SwitchOutcome counts the frames of the switch that the links lead to (counters
+// event of the stage "switch"). With a recorded broker there is none.
+type SwitchOutcome struct {
+	// Frames that came in.
+	FramesIn int `json:"frames_in" expr:"frames_in"`
+	// Frames to the one port where their destination is.
+	Forwarded int `json:"forwarded" expr:"forwarded"`
+	// With isolated access: broadcasts and the like that went to one port.
+	Directed int `json:"directed" expr:"directed"`
+	// Frames that went to all other ports.
+	Flooded int `json:"flooded" expr:"flooded"`
+	// Frames that need not leave the port that they came from: no loss.
+	Filtered int `json:"filtered" expr:"filtered"`
+	// Frames too short to have addresses, each with a drop event.
+	Malformed int `json:"malformed" expr:"malformed"`
+}
+
+// TapOutcome counts the frames of the TAP interface, when the broker is real
+// (counters event at the node "tap").
+type TapOutcome struct {
+	// Frames read from the kernel, and how many of them reached the switch.
+	Read      int `json:"read" expr:"read"`
+	Delivered int `json:"delivered" expr:"delivered"`
+	// Frames lost because the loop did not keep up: after they were read, and in
+	// the kernel's queue.
+	Backlog       int `json:"backlog" expr:"backlog"`
+	KernelDropped int `json:"kernel_dropped" expr:"kernel_dropped"`
+	// Frames for the kernel, and how many of them it took.
+	Put     int `json:"put" expr:"put"`
+	Written int `json:"written" expr:"written"`
+	// Frames that it did not take, each with a drop event.
+	WriteFailed int `json:"write_failed" expr:"write_failed"`
+	NoCarrier   int `json:"no_carrier" expr:"no_carrier"`
 }
 
 // PoolOutcome is how a device's packet pool fared (counters event of the stage
@@ -154,6 +209,9 @@ const (
 	StagePool = "pool" // at a device: total, free, min_free, empty_requests
 	StageUp   = "up"   // at a link: in, duplicated, generated, out, dropped, in_flight
 	StageDown = "down"
+	StageNIC  = "nic" // at a device: of all its boots; rx_frames to tx_dropped
+	// At the broker, the switch that the links lead to: frames_in to malformed.
+	StageSwitch = "switch"
 	// At a recorded broker: frames, sent, held, max_held_ns, foreign, not_sent.
 	StageRecording = "recording"
 )
@@ -178,4 +236,27 @@ const (
 	ValueMaxHeld = "max_held_ns" // how much later at most
 	ValueForeign = "foreign"     // frames of the device that belong to nothing recorded
 	ValueNotSent = "not_sent"    // of the recorded peer's frames
+
+	ValueRxFrames  = "rx_frames"
+	ValueRxBytes   = "rx_bytes"
+	ValueTxFrames  = "tx_frames"
+	ValueTxBytes   = "tx_bytes"
+	ValueRxDropped = "rx_dropped"
+	ValueTxDropped = "tx_dropped"
+
+	ValueFramesIn  = "frames_in"
+	ValueForwarded = "forwarded"
+	ValueDirected  = "directed"
+	ValueFlooded   = "flooded"
+	ValueFiltered  = "filtered"
+	ValueMalformed = "malformed"
+
+	ValueRead          = "read"
+	ValueDelivered     = "delivered"
+	ValueBacklog       = "backlog"
+	ValueKernelDropped = "kernel_dropped"
+	ValuePut           = "put"
+	ValueWritten       = "written"
+	ValueWriteFailed   = "write_failed"
+	ValueNoCarrier     = "no_carrier"
 )

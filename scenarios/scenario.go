@@ -24,15 +24,17 @@ type Scenario struct {
 	// The network that broker and devices get their addresses from: the first one is the broker's, the next ones are the devices', in their order. Default: the broker's network.
 	Network netip.Prefix `yaml:"network" alt:"10.9.0.0/16"`
 	// The devices.
-	Devices []Device `yaml:"devices" required:"true" min:"1" max:"1000"`
+	Devices []Device `yaml:"devices" required:"true" min:"1" max:"16000"`
 	// The links, at most one for each device. A device without an entry has a link that changes nothing.
-	Links []Link `yaml:"links" max:"1000"`
+	Links []Link `yaml:"links" max:"16000"`
+	// How the links come together: shared (one Ethernet switch: ARP requests and other broadcasts reach every device) or isolated (each device is alone behind its port of an access network, which passes a broadcast on to the broker, and an ARP request or neighbour solicitation to whom it asks for). Default: shared up to 100 devices, isolated with more.
+	Access Access `yaml:"access" alt:"isolated"`
 	// What the devices connect to.
 	Broker Broker `yaml:"broker" required:"true"`
 	// What happens to links, devices and broker, and when.
 	Timeline []Action `yaml:"timeline" max:"2000"`
-	// Where frames are recorded.
-	Capture []Point `yaml:"capture" default:"[device, peer]" alt:"[peer]"`
+	// Where frames are recorded: at the device's and the peer's end of each link, a file each (up to 1000 devices), or at the broker's port, one file for all. Default: [device, peer] up to 100 devices, [broker] with more.
+	Capture []Point `yaml:"capture" alt:"[peer]"`
 	// What must be true at the end of the run.
 	Expect []Expectation `yaml:"expect" max:"500"`
 
@@ -44,8 +46,8 @@ type Scenario struct {
 type Device struct {
 	// Name of the device, different from every other name. Default: device, or device-2, device-3 and so on by position.
 	Name string `yaml:"name" min:"1" max:"64" alt:"sensor"`
-	// How many devices this entry stands for, up to 1000. {i} in its name, client identifier, login, will, topics and payloads becomes the number of the device in the entry, from 1; addresses that are given count up. A name without {i} gets the number behind a hyphen.
-	Count int `yaml:"count" min:"1" max:"1000" default:"1" alt:"2"`
+	// How many devices this entry stands for, up to 10000. {i} in its name, client identifier, login, will, topics and payloads becomes the number of the device in the entry, from 1; addresses that are given count up. A name without {i} gets the number behind a hyphen.
+	Count int `yaml:"count" min:"1" max:"10000" default:"1" alt:"2"`
 	// What the device is made of. model: hilnet's model of a stack and its MQTT client.
 	Kind DeviceKind `yaml:"kind" default:"model"`
 	// The network stack that is modelled.

@@ -272,7 +272,7 @@ func TestKeysListsEveryKeyOnce(t *testing.T) {
 		"devices[].steps[].publish.payload": {Type: "string", Alternative: "other {n} at {t}"},
 		"devices[].steps[].every.do":        {Type: "[]Step", Required: true},
 		"timeline[].value":                  {Type: "Percent, Duration or Rate"},
-		"capture":                           {Type: "[]Point", Default: "[device, peer]", Alternative: "[peer]"},
+		"capture":                           {Type: "[]Point", Alternative: "[peer]"},
 		"expect[].that":                     {Type: "string", Alternative: "published >= 0", Required: true},
 	} {
 		want.Path = path

@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
 // Outcome returns what the events so far came to. The Tally goes on counting.
 func (t *Tally) Outcome() *Outcome {
-	o := &Outcome{Duration: t.duration, Drops: t.drops.clone(), firsts: map[string][]Moment{}}
+	o := &Outcome{Duration: t.duration, Drops: t.drops.clone(), Switch: t.net, Tap: t.tap, firsts: map[string][]Moment{}}
 	if o.Duration == 0 {
 		o.Duration = time.Duration(t.last.T)
 	}
@@ -119,24 +118,28 @@ func (t *Traffic) setLatency(all []time.Duration) {
 // drop events.
 func (t *Tally) conservation() []string {
 	all := []string{}
+	at := t.dropsByPlace()
 	for _, c := range t.counters {
 		if c.text != "" {
 			all = append(all, c.text)
 		}
-		if events := t.dropsAt(c.node, c.stage); int64(events) != c.lost {
+		if events := at[c.node+"/"+c.stage]; int64(events) != c.lost {
 			all = append(all, fmt.Sprintf("%s/%s: dropped %d frames, the trace has %d drop events", c.node, c.stage, c.lost, events))
 		}
 	}
 	return all
 }
 
-// dropsAt counts the drop events of a stage, or of a direction with its stages.
-func (t *Tally) dropsAt(node, stage string) int {
-	n := 0
-	for at, count := range t.drops.Stage { // a sum: the order means nothing
-		if place := node + "/" + stage; at == place || strings.HasPrefix(at, place+"/") {
-			n += count
+// dropsByPlace counts the drop events of each stage, and of what stages belong to.
+func (t *Tally) dropsByPlace() map[string]int {
+	sum := make(map[string]int, len(t.drops.Stage))
+	for at, count := range t.drops.Stage { // into a map: the order means nothing
+		sum[at] += count
+		for i := range len(at) {
+			if at[i] == '/' {
+				sum[at[:i]] += count
+			}
 		}
 	}
-	return n
+	return sum
 }

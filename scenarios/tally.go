@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -10,8 +9,12 @@ import (
 	"hilnet/trace"
 )
 
-// maxMoments bounds the events that are remembered for each name.
-const maxMoments = 64
+// maxMoments bounds the events that are remembered for each name, maxFleetMoments
+// those of one device of a fleet.
+const (
+	maxMoments      = 64
+	maxFleetMoments = 2
+)
 
 // A Tally computes an Outcome from the events of a run. Its memory grows by
 // about 100 bytes for each different message.
@@ -26,8 +29,12 @@ type Tally struct {
 	duration time.Duration
 	names    map[string]int // index of a device by name
 	clients  map[string]int // and by client identifier, the first that has it
+	linked   map[string]int // index of a link by name
+	own      int            // events that are remembered for each name of a device
 	// others counts what no device of the scenario did.
 	others deviceTally
+	net    SwitchOutcome
+	tap    TapOutcome
 	last   trace.Event // its T is the length of a run that has no end event
 }
 
@@ -75,7 +82,11 @@ func (c *call) moment() Moment {
 func NewTally(s *Scenario) *Tally {
 	t := &Tally{
 		drops: newDrops(), messages: map[messageKey]*message{}, names: map[string]int{}, clients: map[string]int{},
+		linked: map[string]int{}, own: maxMoments,
 		others: deviceTally{DeviceOutcome: DeviceOutcome{Drops: newDrops()}},
+	}
+	if len(s.Devices) > MaxShared {
+		t.own = maxFleetMoments
 	}
 	for i, d := range s.Devices {
 		t.names[d.Name] = i
@@ -86,7 +97,8 @@ func NewTally(s *Scenario) *Tally {
 			DeviceOutcome: DeviceOutcome{Name: d.Name, Drops: newDrops(), Pool: PoolOutcome{MinFree: -1}},
 		})
 	}
-	for _, l := range s.Links {
+	for i, l := range s.Links {
+		t.linked[l.Name] = i
 		t.links = append(t.links, LinkOutcome{
 			Name: l.Name, Up: WayOutcome{Reason: map[string]int{}}, Down: WayOutcome{Reason: map[string]int{}},
 		})
@@ -97,9 +109,18 @@ func NewTally(s *Scenario) *Tally {
 func newDrops() Drops { return Drops{Reason: map[string]int{}, Stage: map[string]int{}} }
 
 func (d *Drops) add(e *trace.Event) {
-	d.Total++
-	d.Reason[string(e.Reason)]++
-	d.Stage[e.Node+"/"+e.Stage]++
+	n := dropped(e)
+	d.Total += n
+	d.Reason[string(e.Reason)] += n
+	d.Stage[e.Node+"/"+e.Stage] += n
+}
+
+// dropped returns how many frames a drop event stands for.
+func dropped(e *trace.Event) int {
+	if n, several := e.Value(ValueFrames); several {
+		return int(n)
+	}
+	return 1
 }
 
 // device returns the index of the device that an event belongs to, or -1.
@@ -127,26 +148,26 @@ func (t *Tally) note(name string, e *trace.Event, format string, args ...any) {
 	if i := t.device(e); i >= 0 {
 		own = &t.devices[i].moments
 	}
-	if !all.room(name) && (own == nil || !own.room(name)) {
+	if !all.room(name, maxMoments) && (own == nil || !own.room(name, t.own)) {
 		return
 	}
 	m := Moment{e.T, e.Seq, fmt.Sprintf(format, args...)}
-	all.add(name, m)
+	all.add(name, m, maxMoments)
 	if own != nil {
-		own.add(name, m)
+		own.add(name, m, t.own)
 	}
 }
 
 // moments remembers the first events of each name.
 type moments map[string][]Moment
 
-func (m *moments) room(name string) bool { return len((*m)[name]) < maxMoments }
+func (m *moments) room(name string, limit int) bool { return len((*m)[name]) < limit }
 
-func (m *moments) add(name string, at Moment) {
+func (m *moments) add(name string, at Moment, limit int) {
 	if *m == nil {
 		*m = moments{}
 	}
-	if m.room(name) {
+	if m.room(name, limit) {
 		(*m)[name] = append((*m)[name], at)
 	}
 }
@@ -264,12 +285,10 @@ func (t *Tally) drop(e *trace.Event) {
 		t.devices[i].Drops.add(e)
 		t.noteDrop(&t.devices[i].moments, e)
 	}
-	for i := range t.links {
-		if l := &t.links[i]; l.Name == e.Node {
-			way, _, _ := strings.Cut(e.Stage, "/")
-			if w := l.way(way); w != nil {
-				w.Reason[string(e.Reason)]++
-			}
+	if i, ok := t.linked[e.Node]; ok {
+		way, _, _ := strings.Cut(e.Stage, "/")
+		if w := t.links[i].way(way); w != nil {
+			w.Reason[string(e.Reason)] += dropped(e)
 		}
 	}
 }
@@ -277,7 +296,7 @@ func (t *Tally) drop(e *trace.Event) {
 func (t *Tally) noteDrop(m *moments, e *trace.Event) {
 	for _, name := range []string{"drops.total", "drops.reason." + string(e.Reason)} {
 		if len((*m)[name]) == 0 { // the first one is enough
-			m.add(name, Moment{e.T, e.Seq, fmt.Sprintf("first drop, %s in %s/%s,", e.Reason, e.Node, e.Stage)})
+			m.add(name, Moment{e.T, e.Seq, fmt.Sprintf("first drop, %s in %s/%s,", e.Reason, e.Node, e.Stage)}, 1)
 		}
 	}
 }
@@ -300,8 +319,8 @@ func (t *Tally) pool(e *trace.Event) {
 	p := &t.devices[i].Pool
 	if e.Kind == trace.KindPoolEmpty {
 		p.EmptyRequests++
-		if m := &t.devices[i].moments; m.room("pool.empty_requests") {
-			m.add("pool.empty_requests", Moment{e.T, e.Seq, e.Text + " found the pool empty"})
+		if m := &t.devices[i].moments; m.room("pool.empty_requests", t.own) {
+			m.add("pool.empty_requests", Moment{e.T, e.Seq, e.Text + " found the pool empty"}, t.own)
 		}
 		return
 	}
@@ -315,6 +334,9 @@ func (t *Tally) count(e *trace.Event) {
 	get := func(name string) int64 {
 		n, _ := e.Value(name)
 		return n
+	}
+	if t.part(e) {
+		return
 	}
 	if e.Stage == StagePool {
 		if i := t.device(e); i >= 0 {
@@ -337,7 +359,7 @@ func (t *Tally) count(e *trace.Event) {
 			c.in, get(ValueDuplicated), get(ValueGenerated), c.out, c.lost, get(ValueInFlight))
 	}
 	t.counters = append(t.counters, c)
-	if i := slices.IndexFunc(t.links, func(l LinkOutcome) bool { return l.Name == e.Node }); i >= 0 {
+	if i, ok := t.linked[e.Node]; ok {
 		if w := t.links[i].way(e.Stage); w != nil {
 			w.Entered, w.Arrived, w.Dropped = int(c.in), int(c.out), int(c.lost)
 			w.InFlight, w.Duplicated = int(get(ValueInFlight)), int(get(ValueDuplicated))

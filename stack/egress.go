@@ -14,13 +14,17 @@ import (
 	"hilnet/wire"
 )
 
-// DropWindow and DropBacklog are the reasons for drops that only a host has.
+// The reasons for drops that are a host's own; trace.Explain says more. The last
+// three are those of stack/embedded too.
 const (
 	// DropWindow: a segment begins beyond the window that was advertised (RFC
 	// 9293 3.10.7.4). It is answered with an ACK.
 	DropWindow trace.DropReason = "outside_window"
 	// DropBacklog: more connections wait to be accepted than the listener takes.
-	DropBacklog trace.DropReason = "backlog_full"
+	DropBacklog   trace.DropReason = "backlog_full"
+	DropDuplicate trace.DropReason = "duplicate_data"
+	DropState     trace.DropReason = "wrong_state"
+	DropUnread    trace.DropReason = "unread_at_close"
 )
 
 // flush sends what gVisor has written, in its order, on the loop's goroutine. A

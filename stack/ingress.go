@@ -129,13 +129,17 @@ func (h *Host) arriveTCP(l *wire.Layers, frame []byte, id uint64, packet *nic.Pa
 	if h.profile.PlainSYN && l.TCP.Has(wire.TCPSyn) {
 		frame = plainSYN(l, nil)
 	}
-	h.deliverIP(frame, id, true)
+	reported := h.deliverIP(frame, id, true)
+	if a != nil && a.refused != "" && !reported && !h.closed {
+		h.drop("tcp", a.refused, id, len(frame), a.why)
+	}
 	return a != nil && a.kept
 }
 
 // deliverIP hands the IP packet in frame to gVisor and sends its answers.
-// verified says that TCP's checksum is known to be right.
-func (h *Host) deliverIP(frame []byte, id uint64, verified bool) {
+// verified says that TCP's checksum is known to be right. The result says whether
+// gVisor refused it, which is reported then.
+func (h *Host) deliverIP(frame []byte, id uint64, verified bool) (refused bool) {
 	end := wire.EthernetHeaderLen
 	if b := frame[end:]; b[0]>>4 == 4 {
 		end += wire.IPv4(b).TotalLen()
@@ -150,14 +154,17 @@ func (h *Host) deliverIP(frame []byte, id uint64, verified bool) {
 	before, unmatched := h.refusals(), h.unmatchedSegments()
 	h.enter(h.deliver)
 	if h.closed {
-		return
+		return false
 	}
 	if h.unmatchedSegments() != unmatched {
 		// gVisor counts it among the refused as well.
 		h.drop("tcp", trace.DropNoPort, id, len(frame), wire.Summary(frame))
 	} else if after := h.refusals(); after != before {
 		h.dropRefused(before, after, id, frame)
+	} else {
+		return false
 	}
+	return true
 }
 
 func (h *Host) deliverArriving() {

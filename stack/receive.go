@@ -30,6 +30,7 @@ type receiveQueue struct {
 type rxSegment struct {
 	seq, end uint32
 	packet   *nic.Packet
+	id       uint64 // of the frame that it came in, if known
 }
 
 // less compares sequence numbers (RFC 9293 3.4).
@@ -137,6 +138,14 @@ type arrival struct {
 	id      uint64 // the frame's number, if known
 	headers int    // bytes in front of the payload
 	kept    bool
+	refused trace.DropReason // why the payload was not kept, if it had any
+	why     string
+}
+
+// refuse notes why the payload is not kept.
+func (a *arrival) refuse(reason trace.DropReason, why string) bool {
+	a.refused, a.why = reason, why
+	return false
 }
 
 // settle brings the socket up to what gVisor has made of the segment. It runs
@@ -144,6 +153,9 @@ type arrival struct {
 func (a *arrival) settle() {
 	s := a.socket
 	if s.ep == nil {
+		if len(a.payload) > 0 {
+			a.refuse(DropState, "the connection has ended")
+		}
 		return
 	}
 	s.acknowledged(a.tcp)
@@ -155,7 +167,11 @@ func (a *arrival) settle() {
 		}
 		return
 	}
-	if len(a.payload) == 0 || !s.rx.synced {
+	if len(a.payload) == 0 {
+		return
+	}
+	if !s.rx.synced {
+		a.refuse(DropState, "data before the peer's SYN")
 		return
 	}
 	before := s.rx.next
@@ -173,26 +189,32 @@ func (a *arrival) settle() {
 // is what was expected when it arrived.
 func (s *PacketSocket) keep(a *arrival, before uint32) bool {
 	q := &s.rx
-	seg := rxSegment{seq: a.tcp.Seq(), end: a.tcp.Seq() + uint32(len(a.payload)), packet: a.packet}
+	seg := rxSegment{seq: a.tcp.Seq(), end: a.tcp.Seq() + uint32(len(a.payload)), packet: a.packet, id: a.id}
 	switch {
 	case !less(before, seg.end):
-		return false // a duplicate of what has arrived in order
+		return a.refuse(DropDuplicate, "arrived in order before")
 	case !less(before, seg.seq) && q.next == before:
-		s.host.drop("tcp", trace.DropQueueFull, a.id, len(a.payload), "gVisor's receive buffer")
-		return false
+		return a.refuse(trace.DropQueueFull, "gVisor's receive buffer")
 	case less(before, seg.seq) && int32(seg.seq-q.next) > int32(2*q.window+1<<16):
-		return false // gVisor has answered it as outside of the window
+		return a.refuse(DropWindow, "answered by gVisor")
 	}
 	a.packet.TrimTail(a.packet.Len() - a.headers - len(a.payload))
 	a.packet.Trim(a.headers)
 	a.packet.SetHolder("tcp rx")
-	return q.insert(seg, a.packet)
+	kept, covered := q.insert(seg, a.packet)
+	for _, e := range covered {
+		s.host.drop("tcp", DropDuplicate, e.id, int(e.end-e.seq), "waited out of order, and others have brought it all")
+	}
+	if !kept {
+		return a.refuse(DropDuplicate, "waits out of order already")
+	}
+	return true
 }
 
 // insert puts a segment in its place, cuts what overlaps, and reports whether
-// the packet p is in the queue then. Of two copies of a byte the one that came
-// first, or begins first, stays.
-func (q *receiveQueue) insert(seg rxSegment, p *nic.Packet) bool {
+// the packet p is in the queue then and which others are no longer. Of two
+// copies of a byte the one that came first, or begins first, stays.
+func (q *receiveQueue) insert(seg rxSegment, p *nic.Packet) (kept bool, gone []rxSegment) {
 	i := len(q.queue)
 	for i > 0 && less(seg.seq, q.queue[i-1].seq) {
 		i--
@@ -201,7 +223,8 @@ func (q *receiveQueue) insert(seg rxSegment, p *nic.Packet) bool {
 	copy(q.queue[i+1:], q.queue[i:])
 	q.queue[i] = seg
 	p.SetQueued(true)
-	kept, out, covered := true, q.queue[:0], q.taken
+	kept = true
+	out, covered := q.queue[:0], q.taken
 	for _, e := range q.queue {
 		if !less(covered, e.end) {
 			e.packet.SetQueued(false)
@@ -209,6 +232,7 @@ func (q *receiveQueue) insert(seg rxSegment, p *nic.Packet) bool {
 				kept = false
 			} else {
 				releasePacket(e.packet)
+				gone = append(gone, e)
 			}
 			continue
 		}
@@ -221,7 +245,7 @@ func (q *receiveQueue) insert(seg rxSegment, p *nic.Packet) bool {
 	}
 	clear(q.queue[len(out):])
 	q.queue = out
-	return kept
+	return kept, gone
 }
 
 // readable reports whether the first packet is in order.
@@ -229,16 +253,27 @@ func (q *receiveQueue) readable() bool {
 	return len(q.queue) > 0 && q.queue[0].seq == q.taken && !less(q.next, q.queue[0].end)
 }
 
-// releaseGaps releases what is not in order.
-func (q *receiveQueue) releaseGaps() {
+// forgetGaps drops what is not in order.
+func (s *PacketSocket) forgetGaps() {
 	n := 0
-	for n < len(q.queue) && !less(q.next, q.queue[n].end) {
+	for n < len(s.rx.queue) && !less(s.rx.next, s.rx.queue[n].end) {
 		n++
 	}
-	q.releaseFrom(n)
+	s.forgetFrom(n, "data before it never arrived")
 }
 
-// release releases everything.
+// forget drops everything that was not received.
+func (s *PacketSocket) forget() { s.forgetFrom(0, "the application had not read it") }
+
+func (s *PacketSocket) forgetFrom(n int, why string) {
+	gone := s.rx.queue[n:]
+	for _, e := range gone {
+		s.host.drop("tcp", DropUnread, e.id, int(e.end-e.seq), why)
+	}
+	s.rx.releaseFrom(n)
+}
+
+// release releases everything without a word, as the loss of power does.
 func (q *receiveQueue) release() { q.releaseFrom(0) }
 
 func (q *receiveQueue) releaseFrom(n int) {

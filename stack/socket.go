@@ -92,7 +92,7 @@ func (s *PacketSocket) Connect(server netip.AddrPort, wait rtos.Ticks) nic.Statu
 	case server.Port() == 0:
 		return nic.InvalidPort
 	}
-	s.host.interrupt(s.rx.release)
+	s.host.interrupt(s.forget)
 	if status := s.open(server); status != nic.Success {
 		return status
 	}
@@ -183,7 +183,7 @@ func (s *PacketSocket) Unbind() nic.Status {
 		return nic.NotClosed
 	}
 	s.bound = false
-	s.host.interrupt(s.rx.release)
+	s.host.interrupt(s.forget)
 	return nic.Success
 }
 
@@ -262,7 +262,7 @@ func (s *PacketSocket) event(text string) {
 // may still be received.
 func (s *PacketSocket) lose() {
 	s.phase = lost
-	s.rx.releaseGaps()
+	s.forgetGaps()
 	s.drop(s.host.closeEndpoint)
 }
 
@@ -270,7 +270,7 @@ func (s *PacketSocket) lose() {
 func (s *PacketSocket) abandon(how func(tcpip.Endpoint)) {
 	s.phase = idle
 	s.host.interrupt(func() {
-		s.rx.release()
+		s.forget()
 		s.drop(how)
 	})
 }

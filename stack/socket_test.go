@@ -423,6 +423,9 @@ func TestOutOfOrderPacketsStayChargedAndDuplicatesDoNot(t *testing.T) {
 		t.Errorf("%d bytes, not those sent", len(got))
 	}
 	put(1, 20, false)
+	if d.drops[DropDuplicate] != 5 {
+		t.Errorf("drops %v, want 5 duplicates", d.drops)
+	}
 }
 
 func TestDisconnectWithoutWaitSendsReset(t *testing.T) {

@@ -1,0 +1,43 @@
+package scenarios
+
+import "hilnet/trace"
+
+// nodeTap is the node of a TAP's counters; their stage is the interface's name.
+const nodeTap = "tap"
+
+// part takes a counters event of a NIC, the switch or the TAP, and reports
+// whether it is one.
+func (t *Tally) part(e *trace.Event) bool {
+	i, isDevice := t.names[e.Node]
+	switch _, isTap := e.Value(ValueRead); {
+	case isDevice && e.Stage == StageNIC:
+		n := &t.devices[i].NIC
+		take(e, into{ValueRxFrames, &n.RxFrames}, into{ValueRxBytes, &n.RxBytes}, into{ValueTxFrames, &n.TxFrames},
+			into{ValueTxBytes, &n.TxBytes}, into{ValueRxDropped, &n.RxDropped}, into{ValueTxDropped, &n.TxDropped})
+	case !isDevice && e.Stage == StageSwitch:
+		s := &t.net
+		take(e, into{ValueFramesIn, &s.FramesIn}, into{ValueForwarded, &s.Forwarded}, into{ValueDirected, &s.Directed},
+			into{ValueFlooded, &s.Flooded}, into{ValueFiltered, &s.Filtered}, into{ValueMalformed, &s.Malformed})
+	case !isDevice && isTap && e.Node == nodeTap:
+		p := &t.tap
+		take(e, into{ValueRead, &p.Read}, into{ValueDelivered, &p.Delivered}, into{ValueBacklog, &p.Backlog},
+			into{ValueKernelDropped, &p.KernelDropped}, into{ValuePut, &p.Put}, into{ValueWritten, &p.Written},
+			into{ValueWriteFailed, &p.WriteFailed}, into{ValueNoCarrier, &p.NoCarrier})
+	default:
+		return false
+	}
+	return true
+}
+
+// into says which number of an event goes where.
+type into struct {
+	name string
+	to   *int
+}
+
+func take(e *trace.Event, all ...into) {
+	for _, v := range all {
+		n, _ := e.Value(v.name)
+		*v.to = int(n)
+	}
+}
