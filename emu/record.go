@@ -168,6 +168,26 @@ func (t *fateTap) Dropped(d *link.Direction, f *link.Frame, v link.Verdict) {
 	}))
 }
 
+// Duplicated completes the record: it waits for the copy's end too.
+func (t *senderTap) Duplicated(d *link.Direction, f *link.Frame, v link.Verdict) {
+	(*fateTap)(t).Duplicated(d, f, v)
+}
+
+// Corrupted completes the record of a frame that is no longer what was sent.
+func (t *senderTap) Corrupted(d *link.Direction, f *link.Frame, v link.Verdict) {
+	(*fateTap)(t).Corrupted(d, f, v)
+}
+
+// Duplicated completes the record: it waits for the copy's end too.
+func (t *fateTap) Duplicated(d *link.Direction, f *link.Frame, v link.Verdict) {
+	t.files.fail(t.point.Fate(f.ID, pcaps.Fate{Kind: pcaps.Duplicated, Stage: d.Link + "/" + v.Stage, Ordinal: f.Ordinal}))
+}
+
+// Corrupted completes the record of a frame that is no longer what was sent.
+func (t *fateTap) Corrupted(d *link.Direction, f *link.Frame, v link.Verdict) {
+	t.files.fail(t.point.Fate(f.ID, pcaps.Fate{Kind: pcaps.Corrupted, Stage: d.Link + "/" + v.Stage, Rule: v.Text, Ordinal: f.Ordinal}))
+}
+
 // A receiverTap records a direction where its frames arrive.
 type receiverTap fateTap
 

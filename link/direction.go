@@ -49,33 +49,14 @@ func (c Counters) check() error {
 	return nil
 }
 
-// Env is a stage's place in its world: its clock, its randomness, its name, and
-// the ledger that every frame it does not pass on must be written to.
-type Env struct {
-	Loop   *sim.Loop
-	Stream sim.Stream // draws of this stage, by Frame.Ordinal
-	Path   string     // such as "up/loss", unique in its link
-
-	dir      *Direction
-	counters Counters
-	inFlight func() uint64
-}
-
-// Drop ends the frame's way: it is counted, reported with its reason, and
-// released. text names the rule for a person.
-func (e *Env) Drop(f *Frame, reason trace.DropReason, text string) {
-	e.counters.Dropped++
-	d := e.dir
-	d.dropped++
-	d.log.Emit(trace.Event{
-		Kind: trace.KindDrop, Node: d.Link, Stage: e.Path, Frame: f.ID,
-		Reason: reason, Len: len(f.Data), Count: int64(f.Ordinal), Text: text,
-	})
-	v := Verdict{Reason: reason, Stage: e.Path, Text: text}
-	for _, o := range d.observers {
-		o.Dropped(d, f, v)
-	}
-	f.Release()
+// A ChangeObserver is an Observer that is also told of copies and damage.
+type ChangeObserver interface {
+	Observer
+	// Duplicated is called when a stage has made one more copy of a frame. Each
+	// copy has its own Left or Dropped; all have the frame's ID.
+	Duplicated(d *Direction, f *Frame, v Verdict)
+	// Corrupted is called when a stage has damaged a frame.
+	Corrupted(d *Direction, f *Frame, v Verdict)
 }
 
 // A Direction is one way through a Link: a Sink for the frames of one end.
@@ -89,9 +70,11 @@ type Direction struct {
 	seed      uint64
 	observers []Observer
 
-	first, end       Sink
-	envs             []*Env
+	entry            hop
+	end              Sink
+	slots            []*slot
 	in, out, dropped uint64
+	generated        uint64
 }
 
 // Put numbers the frame and sends it on its way.
@@ -104,45 +87,11 @@ func (d *Direction) Put(f *Frame) {
 	for _, o := range d.observers {
 		o.Entered(d, f)
 	}
-	d.first.Put(f)
-}
-
-// exit is the last Sink of the chain.
-func (d *Direction) exit(f *Frame) {
-	d.out++
-	for _, o := range d.observers {
-		o.Left(d, f)
-	}
-	d.end.Put(f)
+	d.entry.Put(f)
 }
 
 // Observe adds an Observer, which is called after those added earlier.
 func (d *Direction) Observe(o Observer) { d.observers = append(d.observers, o) }
-
-// env makes the place of a new stage. The names of a direction's stages differ.
-func (d *Direction) env(name string, inFlight func() uint64) *Env {
-	path := d.Name + "/" + name
-	e := &Env{
-		Loop: d.loop, Stream: sim.NewStream(d.seed, d.Link+"/"+path), Path: path,
-		dir: d, inFlight: inFlight,
-	}
-	d.envs = append(d.envs, e)
-	return e
-}
-
-// counted wraps a stage so that its Env counts what comes in and goes out.
-func counted(e *Env, s Stage) Stage {
-	return func(next Sink) Sink {
-		inner := s(SinkFunc(func(f *Frame) {
-			e.counters.Out++
-			next.Put(f)
-		}))
-		return SinkFunc(func(f *Frame) {
-			e.counters.In++
-			inner.Put(f)
-		})
-	}
-}
 
 // Counters returns the direction's counters; InFlight is what its stages hold.
 func (d *Direction) Counters() Counters {
@@ -163,8 +112,9 @@ type StageCounters struct {
 
 // StageCounters returns the counters of all stages in their order.
 func (d *Direction) StageCounters() []StageCounters {
-	all := make([]StageCounters, len(d.envs))
-	for i, e := range d.envs {
+	all := make([]StageCounters, len(d.slots))
+	for i, s := range d.slots {
+		e := s.env
 		all[i] = StageCounters{e.Path, e.counters}
 		if e.inFlight != nil {
 			all[i].InFlight = e.inFlight()

@@ -6,7 +6,11 @@
 //
 // A direction of a Link is a chain of Stages, in an order that means something:
 //
-//	entrance → blackhole → loss → queue and rate → delay → exit
+//	entrance → blackhole → (match) → loss → burst → conditions → duplicate →
+//	corrupt → MTU → policer → queue and rate → delay → slot → exit
+//
+// Only blackhole, loss, rate and delay are always there; [Direction.Add] puts in
+// stages of other packages, and docs/impairment.md describes each model.
 //
 // Frames are numbered at the entrance, before anything can drop them, and every
 // random draw depends on the seed, the stage's path and that number only. So

@@ -306,7 +306,7 @@ func TestBadSettingsAreErrors(t *testing.T) {
 		"loss NaN":       {Name: "l", Down: link.DirectionConfig{Loss: math.NaN()}},
 		"negative delay": {Name: "l", Up: link.DirectionConfig{Delay: -1}},
 		"negative queue": {Name: "l", Up: link.DirectionConfig{Shaper: link.ShaperConfig{QueuePackets: -1}}},
-		"overhead":       {Name: "l", Up: link.DirectionConfig{Shaper: link.ShaperConfig{OverheadBytes: -1}}},
+		"overhead":       {Name: "l", Up: link.DirectionConfig{Shaper: link.ShaperConfig{OverheadBytes: -65_536}}},
 	} {
 		if _, err := link.New(w, cfg); err == nil {
 			t.Errorf("%s: no error", name)

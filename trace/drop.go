@@ -31,6 +31,19 @@ const (
 	DropTapBacklog DropReason = "tap_backlog"
 	DropTapWrite   DropReason = "tap_write"
 
+	// Of the impairments of a link.
+	DropDelayFull DropReason = "delay_full"
+	DropCoDel     DropReason = "codel"
+	DropPoliced   DropReason = "policed"
+	DropMTU       DropReason = "mtu"
+
+	// Of the middleboxes on a link.
+	DropBoxExpired DropReason = "box_no_state"
+	DropBoxFull    DropReason = "box_full"
+	DropBoxCaptive DropReason = "box_captive"
+	DropBoxAddress DropReason = "box_address"
+	DropBoxBacklog DropReason = "box_backlog"
+
 	DropSessionQueue  DropReason = "session_queue_full"
 	DropRetainedFull  DropReason = "retained_full"
 	DropQoS0Offline   DropReason = "qos0_offline"
@@ -54,6 +67,15 @@ var explanations = []Explanation{
 	{string(DropLoss), "A loss stage of the link drew this frame.", "scenario: links"},
 	{string(DropBlackhole), "The link was cut without telling anyone.", "scenario: timeline"},
 	{string(DropQueueFull), "The queue in front of the link's rate limit was full.", "scenario: links, queue"},
+	{string(DropDelayFull), "More frames were on their way than the delay of a link holds.", "scenario: links; link.DefaultDelayed"},
+	{string(DropCoDel), "The queue in front of the link's rate limit was too slow for too long, so CoDel dropped the frame on its way out.", "RFC 8289"},
+	{string(DropPoliced), "The frame came faster than the link's policer allows.", "scenario: links, policer"},
+	{string(DropMTU), "The packet is longer than the path takes; a middlebox may have said so by ICMP, or nobody did.", "RFC 1191, RFC 8201; RFC 2923 2.1 for the silent case"},
+	{string(DropBoxExpired), "A NAT or firewall on the link does not know this connection, or no longer, after it was idle too long.", "RFC 5382 REQ-5, RFC 4787 REQ-5"},
+	{string(DropBoxFull), "The table of a NAT or firewall on the link is full.", "scenario: links, box"},
+	{string(DropBoxCaptive), "A captive portal on the link lets nothing through.", "scenario: links, box"},
+	{string(DropBoxAddress), "The frame was for an address that the device has lost.", "scenario: links, box"},
+	{string(DropBoxBacklog), "A middlebox had too many packets of its own to send.", "link.MaxBoxBacklog"},
 	{string(DropTooLong), "The frame is longer than the interface takes.", "scenario: mtu"},
 	{"switch_filtered", "The switch kept the frame from the port that it came from: its destination is there, or nowhere else.", "IEEE 802.1D 7.7"},
 	{string(DropMatch), "A rule of the scenario named this frame.", "scenario: links, match"},

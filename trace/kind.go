@@ -8,10 +8,14 @@ const (
 	// A frame, packet or message was dropped: Reason, Stage, and what of Frame, Client, Topic, Len is known. In
 	// a link, Count is the frame's ordinal. An event with the value "frames" stands for so many of them.
 	KindDrop Kind = "drop"
-	// A link stage made a second copy of a frame: Frame (the first), Count (the copy's frame number).
+	// A link stage made a second copy of a frame: Frame (all copies have its number), Count (the copy's number).
 	KindDuplicate Kind = "duplicate"
-	// A link stage changed a frame: Frame, Text.
+	// A link stage damaged a frame: Frame, Count (the first flipped bit, 8 a byte from the frame's start).
 	KindCorrupt Kind = "corrupt"
+	// A link stage marked a frame with ECN's "congestion experienced": Frame, Text (why).
+	KindMark Kind = "mark"
+	// A middlebox on the link sent a frame of its own: Frame, Text (what it is).
+	KindGenerated Kind = "generated"
 	// The link changed: Text ("blackhole", "clear").
 	KindLink Kind = "link"
 	// A device's NIC changed: Text ("link_up", "link_down", "tx_error").

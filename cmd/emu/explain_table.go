@@ -87,7 +87,9 @@ var kindTexts = []struct {
 }{
 	{trace.KindDrop, "A frame, packet or message went no further; reason says why, node and stage where."},
 	{trace.KindDuplicate, "A link made a second copy of a frame; count is the number of the copy."},
-	{trace.KindCorrupt, "A link changed a frame; text says what."},
+	{trace.KindCorrupt, "A link flipped bits of a frame; count is the first of them, 8 to a byte from the frame's start."},
+	{trace.KindMark, "A link marked a frame with ECN's congestion experienced; text says what did."},
+	{trace.KindGenerated, "A middlebox on a link sent a frame of its own; text says what it is."},
 	{trace.KindLink, "A link was cut (blackhole) or joined again (clear)."},
 	{trace.KindNIC, "A device's network interface changed its state: link_up, link_down or tx_error."},
 	{trace.KindAction, "The scenario's timeline did something, or what it had done for a time ended."},
