@@ -96,10 +96,7 @@ func (w *World) newMachine(d *device) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	quirks := mqtt.NetX642()
-	if cfg.Quirks.None {
-		quirks = mqtt.NoQuirks()
-	}
+	quirks := cfg.Quirks.Client()
 	m.client, err = mqtt.Create(mqtt.Config{
 		Kernel: m.kernel, Pool: m.pool, Socket: socket, Trace: w.trace,
 		Node: cfg.Name, ClientID: cfg.MQTT.ClientID, ThreadPriority: cfg.MQTT.ThreadPriority, Quirks: &quirks,

@@ -35,10 +35,7 @@ func (w *World) newStack(m *machine, d *device) (mqtt.Socket, error) {
 // library's rand, which nobody seeds (netxduo nx_api.h, NX_RAND): after each
 // boot, and whatever the seed of the run, they are the same again.
 func (w *World) newEmbedded(m *machine, d *device) (mqtt.Socket, error) {
-	quirks := embedded.DefaultQuirks()
-	if d.cfg.Quirks.None {
-		quirks = embedded.NoQuirks()
-	}
+	quirks := d.cfg.Quirks.Engine()
 	profile := embedded.NetXDuo()
 	if w.opt.sabotage == sabotageRTO {
 		profile.TCP.Data.First = 1100 * time.Millisecond

@@ -196,6 +196,7 @@ func (c *checker) device(path string, d *Device) {
 		}
 		c.failf(what, "make the run longer, or let it start earlier", "%s may start at %s, and the run ends at %s", d.Name, d.Start+d.StartSpread, c.s.Duration)
 	}
+	c.quirks(path+".quirks", d)
 	m := &d.MQTT
 	if m.Keepalive.Std()%time.Second != 0 {
 		c.failf(path+".mqtt.keepalive", "MQTT knows whole seconds only", "keepalive %s is not a whole number of seconds", m.Keepalive)

@@ -38,11 +38,6 @@ const (
 // Values returns the valid profiles.
 func (Profile) Values() []string { return []string{string(ProfileNetX), string(ProfileLinux)} }
 
-// Quirks says which deviations from the standard a modelled client has.
-type Quirks struct {
-	None bool // the client follows the standard
-}
-
 // QoS is an MQTT quality of service. The NetX client sends 0 and 1.
 type QoS uint8
 

@@ -70,7 +70,7 @@ type Device struct {
 	StartSpread Duration `yaml:"start_spread" max:"8760h" default:"0s" alt:"10s"`
 	// How long the device takes from a reset, or from the return of its power, to the start of its application. The first start takes no time.
 	Boot Duration `yaml:"boot" min:"10ms" max:"1h" default:"1s" alt:"5s"`
-	// Deviations of the modelled MQTT client from the standard: default (all that the real one has) or none.
+	// Known bugs of the real NetX Duo that the device has: default (all of them) or none; behind it those that are otherwise, as in default -unread_leak, or none +unread_leak +copy_drop. emu quirks lists them.
 	Quirks Quirks `yaml:"quirks" default:"default" alt:"none"`
 	// What the application does when a connection ends or an attempt to connect fails: it connects again after this pause. Default: never.
 	Reconnect Pause `yaml:"reconnect" default:"never" alt:"2s"`

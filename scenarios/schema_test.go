@@ -144,6 +144,8 @@ func (m *schemaMaker) plain(t reflect.Type) *generator.Schema {
 			Type: "object", PropertyNames: &generator.Schema{Pattern: paramPattern.String()},
 			AdditionalProperties: or(&generator.Schema{Type: "string"}, &generator.Schema{Type: "number"}, &generator.Schema{Type: "boolean"}),
 		}
+	case t == reflect.TypeFor[Quirks]():
+		return &generator.Schema{Type: "string", Pattern: Quirks{}.pattern()}
 	case t == reflect.TypeFor[QoS]():
 		return &generator.Schema{Enum: []any{0, 1}}
 	case t.Implements(reflect.TypeFor[interface{ Values() []string }]()):

@@ -37,31 +37,6 @@ func (m *MAC) UnmarshalText(text []byte) (err error) {
 // MarshalText writes m as String does.
 func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
-// UnmarshalText reads default or none.
-func (q *Quirks) UnmarshalText(text []byte) error {
-	switch s := string(text); s {
-	case "default", "none":
-		q.None = s == "none"
-		return nil
-	default:
-		return hint(didYouMean(s, q.Values()), "quirks %q is neither default nor none", s)
-	}
-}
-
-// Values returns the valid words.
-func (Quirks) Values() []string { return []string{"default", "none"} }
-
-// String returns default or none.
-func (q Quirks) String() string {
-	if q.None {
-		return "none"
-	}
-	return "default"
-}
-
-// MarshalText writes q as String does.
-func (q Quirks) MarshalText() ([]byte, error) { return []byte(q.String()), nil }
-
 // UnmarshalText reads 0 or 1.
 func (q *QoS) UnmarshalText(text []byte) error {
 	switch string(text) {

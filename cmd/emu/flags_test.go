@@ -65,6 +65,7 @@ var flagCases = map[string]flagCase{
 	"show resolved":  {"show clean-link", "--resolved", `mac: `},
 	"show set":       {"show clean-link", "--set pool.packets=20", `packets: 20`},
 	"explain json":   {"explain rx_pool_empty", "--json", `"name": "rx_pool_empty"`},
+	"quirks json":    {"quirks copy_drop", "--json", `"part": "client"`},
 	"schema result":  {"schema", "--result", `conservation_errors`},
 	"version json":   {"version", "--json", `"hilnet": `},
 }

@@ -14,12 +14,23 @@ func TestEveryQuirkIsDescribedAndOnByDefault(t *testing.T) {
 		t.Fatalf("%d switches, %d descriptions", typ.NumField(), len(infos))
 	}
 	for i, info := range infos {
-		if info.Name != typ.Field(i).Name || info.Text == "" || info.Source == "" {
-			t.Errorf("description %d is %+v, the switch is %s", i, info, typ.Field(i).Name)
+		var q Quirks
+		if err := q.Set(info.Name, true); err != nil || info.Text == "" || info.Source == "" {
+			t.Errorf("description %d is %+v: %v", i, info, err)
+		}
+		if !reflect.ValueOf(q).Field(i).Bool() {
+			t.Errorf("%s switches another field than %s", info.Name, typ.Field(i).Name)
 		}
 		if !on.Field(i).Bool() || off.Field(i).Bool() {
 			t.Errorf("%s: default %v, none %v", info.Name, on.Field(i), off.Field(i))
 		}
+	}
+}
+
+func TestAnUnknownQuirkIsAnError(t *testing.T) {
+	q := DefaultQuirks()
+	if err := q.Set("silent_rest", false); err == nil || q != DefaultQuirks() {
+		t.Errorf("%v, %+v", err, q)
 	}
 }
 
