@@ -60,6 +60,8 @@ type World struct {
 	linkOf   map[string]*scenarios.Link // of a device, by name; looked up only
 	server   *server
 
+	brokerState []byte // that the model broker begins with; nil without one
+
 	recording *recordedPeer // nil without a recorded broker
 	files     *files
 	watchers  []*Observation
@@ -112,6 +114,12 @@ func New(sc *scenarios.Scenario, opt Options) (*World, error) {
 	if own.Broker.Kind == scenarios.BrokerCapture {
 		var err error
 		if w.recording, err = readRecording(own); err != nil {
+			return nil, err
+		}
+	}
+	if own.Broker.State != "" {
+		var err error
+		if w.brokerState, err = readState(own); err != nil {
 			return nil, err
 		}
 	}

@@ -225,6 +225,62 @@ timeline:
   - {after: {event: mqtt.connected, device: a}, do: reboot, device: a}
   - {every: 10s, until: 25s, do: broker_publish, topic: four}
 `,
+	// A broker with rules and limits, and a device that is beyond each of them:
+	// a long identifier, a large packet, many messages that wait.
+	`
+version: 1
+name: broker-rules
+duration: 12s
+devices:
+  - name: a
+    mqtt: {client_id: an-identifier-of-more-than-23-bytes, clean_session: false, login: {user: me, password: word}}
+    steps:
+      - connect
+      - subscribe: {topic: "t/#", qos: 1}
+      - publish: {topic: t/a, size: 90B, qos: 1}
+      - {sleep: 2s}
+      - message_get: all
+      - disconnect
+      - {sleep: 4s}
+      - connect
+  - {name: b, start: 500ms, mqtt: {login: {user: me, password: word}}, steps: [connect]}
+broker:
+  users: [{name: me, password: word, publish: ["t/#"], subscribe: ["t/#"]}]
+  limits: {client_id: 65535, packet: 1MiB, connections: 100, inflight: 20, queued: 1000}
+  state: testdata/broker-state.json
+  keep_state: false
+timeline:
+  - {at: 1s, every: 10ms, count: 8, do: broker_publish, topic: t/b, qos: 1}
+  - {at: 5s, every: 10ms, count: 8, do: broker_publish, topic: t/c, qos: 1}
+`,
+	// What the broker does wrong.
+	`
+version: 1
+name: broker-faults
+duration: 33s
+devices:
+  - name: a
+    mqtt: {clean_session: false, keepalive: 4s, wait: 2s}
+    reconnect: 1s
+    steps: &faulty
+      - connect
+      - subscribe: {topic: "commands/#", qos: 1}
+      - every: {period: 900ms, do: [publish: {topic: t, payload: "{n}", qos: 1}]}
+  - {name: b, mqtt: {clean_session: false, keepalive: 4s, wait: 2s}, reconnect: 1s, steps: *faulty}
+broker: {kind: model}
+timeline:
+  - {at: 1s, do: broker_delay_acks, value: 300ms, for: 2s, device: a}
+  - {at: 4s, do: broker_acks, fault: missing, for: 2s, device: a}
+  - {at: 6s, do: broker_refuse, code: 3, for: 3s, device: a}
+  - {at: 7s, do: broker_forget, device: a}
+  - {at: 10500ms, do: broker_delay_connack, value: 1s, for: 2s, device: a}
+  - {at: 11s, do: broker_forget, device: a}
+  - {at: 15s, do: broker_split, piece: 1B, for: 2s, device: a}
+  - {at: 18s, do: broker_coalesce, value: 900ms, for: 2s, device: a}
+  - {at: 22s, do: broker_garbage, hex: "d0 00 f0", device: a}
+  - {at: 25s, do: broker_stop_reading, for: 2s, device: a}
+  - {at: 28s, do: broker_crash, for: 2s, state: kept}
+`,
 	// A recorded broker, whose device had another hardware address.
 	`
 version: 1
@@ -245,6 +301,8 @@ var keyValues = map[string][]string{
 	"timeline[].link":                {"link-b"},
 	"timeline[].device":              {"b"},
 	"timeline[].value":               {"80%", "300ms", "2kbit"},
+	"broker.limits":                  {"{inflight: 1}"},
+	"broker.state":                   {"testdata/broker-state-2.json"},
 	"timeline[].after.device":        {"b"},
 	"timeline[].after.label":         {"two"},
 }

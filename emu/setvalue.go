@@ -147,7 +147,7 @@ func actionValue(a *scenarios.Action) []target {
 	switch a.Do {
 	case scenarios.SetLoss:
 		return []target{{v: reflect.ValueOf(&a.Loss).Elem(), alt: "20%"}}
-	case scenarios.SetDelay:
+	case scenarios.SetDelay, scenarios.BrokerDelayConnack, scenarios.BrokerDelayAcks, scenarios.BrokerCoalesce:
 		return []target{{v: reflect.ValueOf(&a.Delay).Elem(), alt: "30ms"}}
 	case scenarios.SetRate:
 		return []target{{v: reflect.ValueOf(&a.Rate).Elem(), alt: "20kbit"}}

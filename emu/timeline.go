@@ -192,6 +192,9 @@ func (w *World) target(a *scenarios.Action) string {
 	case scenarios.BrokerPublish:
 		return brokerNode
 	}
+	if a.Do.IsBrokerFault() {
+		return brokerNode
+	}
 	return a.Link
 }
 
@@ -213,6 +216,21 @@ func describe(a *scenarios.Action) string {
 		fmt.Fprintf(&b, " %d packets", a.Packets)
 	case scenarios.BrokerPublish:
 		fmt.Fprintf(&b, " %s", a.Topic)
+	case scenarios.BrokerCrash:
+		fmt.Fprintf(&b, " state %s", a.State)
+	case scenarios.BrokerRefuse:
+		fmt.Fprintf(&b, " code %d", a.Code)
+	case scenarios.BrokerDelayConnack, scenarios.BrokerDelayAcks, scenarios.BrokerCoalesce:
+		fmt.Fprintf(&b, " %v", a.Delay)
+	case scenarios.BrokerAcks:
+		fmt.Fprintf(&b, " %s", a.Fault)
+	case scenarios.BrokerSplit:
+		fmt.Fprintf(&b, " %v", a.Piece)
+	case scenarios.BrokerGarbage:
+		fmt.Fprintf(&b, " %s", a.Hex)
+	}
+	if a.Do.IsBrokerFault() && a.Device != "" {
+		fmt.Fprintf(&b, " on %s", a.Device)
 	}
 	switch a.Do {
 	case scenarios.Blackhole, scenarios.SetLoss, scenarios.SetDelay, scenarios.SetRate:
@@ -229,6 +247,9 @@ func describe(a *scenarios.Action) string {
 // apply does the action and returns what undoes it, nil if nothing does.
 func (w *World) apply(p *plan, id int) (undo func()) {
 	a := p.Action
+	if a.Do.IsBrokerFault() {
+		return w.server.fault(a, id)
+	}
 	switch a.Do {
 	case scenarios.Blackhole:
 		return w.override(a, func(d *cableWay) { d.blackhole.set(id, true) }, func(d *cableWay) { d.blackhole.unset(id) })

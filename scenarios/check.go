@@ -131,8 +131,26 @@ func (c *checker) broker() {
 			c.failf("broker.users", "remove it", "a recorded broker has answered already, whoever asks")
 			break
 		}
+		for _, f := range slices.Concat(u.Publish, u.Subscribe) {
+			c.topicFilter(path, f)
+		}
 		if slices.ContainsFunc(b.Users[:i], func(other User) bool { return other.Name == u.Name }) {
 			c.failf(path+".name", "remove one of them", "the user %q stands here twice", u.Name)
+		}
+	}
+	if b.Kind != BrokerModel {
+		var standard Broker
+		setDefaults(valueOf(&standard))
+		for _, k := range []struct {
+			key string
+			set bool
+		}{
+			{"state", b.State != ""}, {"keep_state", b.KeepState},
+			{"limits", b.Limits != standard.Limits},
+		} {
+			if k.set {
+				c.failf("broker."+k.key, "remove it", "a broker of kind %s has no %s that hilnet could set", b.Kind, k.key)
+			}
 		}
 	}
 	c.recording()
@@ -358,7 +376,9 @@ func (c *checker) action(path string, a *Action) {
 		}
 	}
 	if takes, _ := a.Do.takes("device"); takes {
-		if names := deviceNames(c.s); a.Device == "" {
+		if names := deviceNames(c.s); a.Device == "" && a.Do.IsBrokerFault() {
+			// Every device.
+		} else if a.Device == "" {
 			c.failf(path, "add device: and one of: "+some(names), "with several devices %s must say which", a.Do)
 		} else if d := c.s.Device(a.Device); d == nil {
 			c.failf(path+".device", didYouMean(a.Device, names), "no device is called %q", a.Device)
@@ -371,6 +391,9 @@ func (c *checker) action(path string, a *Action) {
 	}
 	if takes, _ := a.Do.takes("for"); !takes && a.For > 0 {
 		c.failf(path+".for", "remove it", "%s has no end", a.Do)
+	}
+	if a.Do.IsBrokerFault() {
+		c.brokerFault(path, a)
 	}
 	if a.Do == BrokerPublish {
 		switch c.s.Broker.Kind {

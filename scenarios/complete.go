@@ -232,6 +232,9 @@ func (s *Scenario) fillAction(a *Action) {
 			a.Way = Both
 		}
 	}
+	if a.Do == BrokerCrash && a.State == "" {
+		a.State = StateKept
+	}
 	if takes, _ := a.Do.takes("device"); takes && a.Device == "" && len(s.Devices) == 1 {
 		a.Device = s.Devices[0].Name
 	}

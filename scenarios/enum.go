@@ -119,6 +119,17 @@ const (
 	BrokerPublish ActionKind = "broker_publish"
 	ResetDevice   ActionKind = "reboot"
 	PowerCut      ActionKind = "power_cut"
+
+	BrokerCrash        ActionKind = "broker_crash"
+	BrokerForget       ActionKind = "broker_forget"
+	BrokerRefuse       ActionKind = "broker_refuse"
+	BrokerDelayConnack ActionKind = "broker_delay_connack"
+	BrokerDelayAcks    ActionKind = "broker_delay_acks"
+	BrokerAcks         ActionKind = "broker_acks"
+	BrokerStopReading  ActionKind = "broker_stop_reading"
+	BrokerSplit        ActionKind = "broker_split"
+	BrokerCoalesce     ActionKind = "broker_coalesce"
+	BrokerGarbage      ActionKind = "broker_garbage"
 )
 
 // Values returns the valid actions.
@@ -126,7 +137,47 @@ func (ActionKind) Values() []string {
 	return []string{
 		string(Blackhole), string(LinkDown), string(TxError), string(SetLoss), string(SetDelay), string(SetRate),
 		string(Leak), string(ReleaseLeak), string(BrokerPublish), string(ResetDevice), string(PowerCut),
+		string(BrokerCrash), string(BrokerForget), string(BrokerRefuse), string(BrokerDelayConnack), string(BrokerDelayAcks),
+		string(BrokerAcks), string(BrokerStopReading), string(BrokerSplit), string(BrokerCoalesce), string(BrokerGarbage),
 	}
+}
+
+// IsBrokerFault reports whether the action makes hilnet's broker do something
+// wrong.
+func (k ActionKind) IsBrokerFault() bool {
+	switch k {
+	case BrokerCrash, BrokerForget, BrokerRefuse, BrokerDelayConnack, BrokerDelayAcks, BrokerAcks, BrokerStopReading,
+		BrokerSplit, BrokerCoalesce, BrokerGarbage:
+		return true
+	}
+	return false
+}
+
+// BrokerState says what a broker that crashed knows when it starts again.
+type BrokerState string
+
+// What becomes of sessions and retained messages.
+const (
+	StateKept BrokerState = "kept" // persistent sessions and retained messages
+	StateLost BrokerState = "lost" // nothing
+)
+
+// Values returns the valid words.
+func (BrokerState) Values() []string { return []string{string(StateKept), string(StateLost)} }
+
+// AckFault is what a broker does wrong with acknowledgements.
+type AckFault string
+
+// The faults of acknowledgements.
+const (
+	AcksMissing  AckFault = "missing"
+	AcksWrong    AckFault = "wrong"
+	AcksRepeated AckFault = "repeated"
+)
+
+// Values returns the valid faults.
+func (AckFault) Values() []string {
+	return []string{string(AcksMissing), string(AcksWrong), string(AcksRepeated)}
 }
 
 // EventName is a kind of event of the trace that an action may wait for.

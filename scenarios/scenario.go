@@ -173,6 +173,12 @@ type Broker struct {
 	Port int `yaml:"port" min:"1" max:"65535" default:"1883" alt:"1884"`
 	// Who may connect, with kind model only. Default: everybody, with or without a user name.
 	Users []User `yaml:"users" max:"1000"`
+	// What the broker holds at most, with kind model only.
+	Limits BrokerLimits `yaml:"limits"`
+	// A file with sessions and retained messages that the broker begins with, by its path from this file: NAME.state.json of a run with keep_state, or what emu broker --state wrote. With kind model only.
+	State string `yaml:"state" min:"1" max:"4096"`
+	// The broker's sessions and retained messages at the end of the run are written to NAME.state.json beside the trace. With kind model only.
+	KeepState bool `yaml:"keep_state" default:"false" alt:"true"`
 	// The TAP interface, with kind tap only.
 	Tap *Tap `yaml:"tap"`
 	// The recording, with kind capture only.
@@ -191,12 +197,31 @@ type Recording struct {
 	Delay Duration `yaml:"delay" max:"24h" default:"0s" alt:"70ms"`
 }
 
+// BrokerLimits say what the broker holds at most. What is beyond is dropped, with
+// a reason.
+type BrokerLimits struct {
+	// Bytes of an MQTT packet, 64 bytes to 256 MiB; a client that sends a longer one is disconnected.
+	Packet Size `yaml:"packet" min:"64B" max:"256MiB" default:"1MiB" alt:"64B"`
+	// Bytes of a client identifier, 23 to 65535; the broker answers a longer one with CONNACK 2.
+	ClientID int `yaml:"client_id" min:"23" max:"65535" default:"65535" alt:"23"`
+	// Connections, 1 to 65535.
+	Connections int `yaml:"connections" min:"1" max:"65535" default:"16384" alt:"1"`
+	// QoS 1 and 2 messages that were sent to one client and are not acknowledged, 1 to 65535.
+	Inflight int `yaml:"inflight" min:"1" max:"65535" default:"20" alt:"1"`
+	// QoS 1 and 2 messages that wait for one client, 1 to 1000000.
+	Queued int `yaml:"queued" min:"1" max:"1000000" default:"1000" alt:"1"`
+}
+
 // A User may connect to the broker.
 type User struct {
-	// User name, different from every other one.
-	Name string `yaml:"name" required:"true" min:"1" max:"65535" alt:"other-user"`
+	// User name, different from every other one. An empty one stands for clients without a user name.
+	Name string `yaml:"name" required:"true" max:"65535" alt:"other-user"`
 	// Password. Default: empty.
 	Password string `yaml:"password" max:"65535" alt:"other-password"`
+	// Topic filters that cover what it may publish to; %c stands for its client identifier, %u for its user name. What else it publishes is acknowledged and dropped. Default: everything.
+	Publish []string `yaml:"publish" max:"1000" alt:"[other/#]"`
+	// Topic filters that cover what it may subscribe to, likewise. Other subscriptions are refused with SUBACK 128. Default: everything.
+	Subscribe []string `yaml:"subscribe" max:"1000" alt:"[other/#]"`
 }
 
 // A Tap is a TAP interface of this machine.

@@ -280,7 +280,7 @@ func TestKeysListsEveryKeyOnce(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", path, have[path], want)
 		}
 	}
-	if len(keys) < 90 || len(keys) > 150 {
+	if len(keys) < 90 || len(keys) > 180 {
 		t.Errorf("%d keys", len(keys))
 	}
 }

@@ -216,7 +216,7 @@ func anyRequired(t reflect.Type) bool {
 
 // conditions adds which keys each action takes.
 func (m *schemaMaker) conditions(s *generator.Schema) {
-	s.Properties.Set("value", &generator.Schema{Description: "The new level, with loss, delay or rate."})
+	s.Properties.Set("value", &generator.Schema{Description: "The new level, with loss, delay or rate; with broker_delay_connack, broker_delay_acks and broker_coalesce a time."})
 	for _, name := range ActionKind("").Values() {
 		is := generator.NewProperties()
 		is.Set("do", &generator.Schema{Const: name})

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"encoding/hex"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,6 +21,19 @@ import (
 //	broker_publish      Topic, Message
 //	reboot              Device
 //	power_cut           For, Device
+//
+// Those of hilnet's broker happen to the connections of Device, or to all of them:
+//
+//	broker_crash          For (until it starts again), State; to the whole broker
+//	broker_forget         Device: its session is lost and its connection reset
+//	broker_refuse         For, Device, Code
+//	broker_delay_connack  For, Device, Delay: a CONNECT is not looked at for so long
+//	broker_delay_acks     For, Device, Delay: PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK wait
+//	broker_acks           For, Device, Fault: these are missing, wrong or repeated
+//	broker_stop_reading   For, Device: nothing is read, so that the window closes
+//	broker_split          For, Device, Piece: each write is cut into pieces, a segment each
+//	broker_coalesce       For, Device, Delay: what is written in so long a time goes in one write
+//	broker_garbage        Device, Hex: bytes that answer nothing
 //
 // With For, what the action changed is as before when that time is over; without,
 // it stays. What a device has in memory, leaks included, ends with a reboot and a
@@ -43,15 +57,26 @@ type Action struct {
 	For Duration `yaml:"for" min:"1ms" max:"8760h" alt:"3s"`
 	// The link that it happens to. Default: the only one.
 	Link string `yaml:"link" min:"1"`
-	// The device that it happens to. Default: the only one.
+	// The device that it happens to. Default: the only one; with what happens to the broker, every one.
 	Device string `yaml:"device" min:"1"`
 	// The ways of the link that it happens to.
 	Way Way `yaml:"direction" default:"both" alt:"up"`
 
 	// In a file one of these is the key value, as do says.
 	Loss  Percent  `yaml:"-"` // with loss
-	Delay Duration `yaml:"-"` // with delay
+	Delay Duration `yaml:"-"` // with delay, broker_delay_connack, broker_delay_acks and broker_coalesce
 	Rate  Rate     `yaml:"-"` // with rate; 0: unlimited
+
+	// The return code of CONNACK.
+	Code int `yaml:"code" min:"1" max:"255" alt:"5"`
+	// What the broker does wrong with PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK: missing: it does not send them. wrong: they carry the next packet identifier. repeated: it sends them twice.
+	Fault AckFault `yaml:"fault" alt:"repeated"`
+	// What the broker knows when it starts again. kept: persistent sessions and retained messages. lost: nothing. Default: kept.
+	State BrokerState `yaml:"state" alt:"lost"`
+	// Bytes of each piece, up to 64 KiB.
+	Piece Size `yaml:"piece" min:"1B" max:"64KiB" alt:"2B"`
+	// Bytes to send, two hexadecimal digits each, up to 4096 bytes; spaces do not count.
+	Hex string `yaml:"hex" min:"1" max:"12288" alt:"20 02 00 00"`
 
 	// Packets that leak out of the pool, or come back.
 	Packets int `yaml:"packets" min:"1" max:"65535" alt:"2"`
@@ -91,6 +116,17 @@ var actionKeys = map[ActionKind][]string{
 	BrokerPublish: {"topic!", "payload", "size", "qos", "retain"},
 	ResetDevice:   {"device"},
 	PowerCut:      {"for", "device"},
+
+	BrokerCrash:        {"for", "state"},
+	BrokerForget:       {"device"},
+	BrokerRefuse:       {"code!", "for", "device"},
+	BrokerDelayConnack: {"value!", "for", "device"},
+	BrokerDelayAcks:    {"value!", "for", "device"},
+	BrokerAcks:         {"fault!", "for", "device"},
+	BrokerStopReading:  {"for", "device"},
+	BrokerSplit:        {"piece!", "for", "device"},
+	BrokerCoalesce:     {"value!", "for", "device"},
+	BrokerGarbage:      {"hex!", "device"},
 }
 
 // takes reports whether the action has the key, and whether it must.
@@ -110,7 +146,7 @@ func (a *Action) value() (reflect.Value, field, bool) {
 	switch a.Do {
 	case SetLoss:
 		return reflect.ValueOf(&a.Loss).Elem(), f, true
-	case SetDelay:
+	case SetDelay, BrokerDelayConnack, BrokerDelayAcks, BrokerCoalesce:
 		f.max = "24h"
 		return reflect.ValueOf(&a.Delay).Elem(), f, true
 	case SetRate:
@@ -169,4 +205,40 @@ func (d *decoder) action(n ast.Node, path string, v reflect.Value) {
 
 func (k ActionKind) keyList() string {
 	return strings.ReplaceAll(strings.Join(append(slices.Clone(timeKeys), actionKeys[k]...), ", "), "!", "")
+}
+
+// maxGarbage is the most that one action sends, in bytes.
+const maxGarbage = 4096
+
+// Bytes returns what Hex says, and whether it says anything.
+func (a *Action) Bytes() ([]byte, bool) {
+	b, err := hex.DecodeString(strings.Join(strings.Fields(a.Hex), ""))
+	return b, err == nil && len(b) > 0 && len(b) <= maxGarbage
+}
+
+// brokerFault checks an action on hilnet's broker.
+func (c *checker) brokerFault(path string, a *Action) {
+	if c.s.Broker.Kind != BrokerModel {
+		c.failf(path+".do", "remove it, or make the broker kind: model", "only hilnet's own broker does wrong on demand")
+		return
+	}
+	value := func(ok bool, key string) {
+		if !ok {
+			c.failf(path, "add "+key+": …", "%s lacks the key %q", a.Do, key)
+		}
+	}
+	switch a.Do {
+	case BrokerRefuse:
+		value(a.Code > 0, "code")
+	case BrokerAcks:
+		value(a.Fault != "", "fault")
+	case BrokerSplit:
+		value(a.Piece > 0, "piece")
+	case BrokerDelayConnack, BrokerDelayAcks, BrokerCoalesce:
+		value(a.Delay > 0, "value")
+	case BrokerGarbage:
+		if _, ok := a.Bytes(); !ok {
+			c.failf(path+".hex", `write bytes such as "20 02 00 00"`, "%q is not a row of 1 to %d bytes in hexadecimal digits", a.Hex, maxGarbage)
+		}
+	}
 }

@@ -117,6 +117,8 @@ func sameTarget(a, b *Action) bool {
 	switch {
 	case nic(a.Do) && nic(b.Do), power(a.Do) && power(b.Do):
 		return a.Device == b.Device
+	case a.Do.IsBrokerFault():
+		return a.Do == b.Do && (a.Device == b.Device || a.Device == "" || b.Device == "")
 	case a.Do == Leak || a.Do == ReleaseLeak || a.Do == BrokerPublish || a.Do != b.Do:
 		return false
 	}

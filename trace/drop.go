@@ -123,6 +123,7 @@ var explanations = []Explanation{
 	{"subscription_limit", "A subscription was refused: the session has too many, or its filter too many levels.", "broker: max_subscriptions"},
 	{"not_authorized", "A client published or subscribed to a topic that its rights do not cover; a PUBLISH is acknowledged all the same.", "[MQTT-3.3.5-2], SUBACK code 0x80; broker: users, publish and subscribe"},
 	{"scripted_fault", "A packet was not sent because the scenario's timeline says so.", "scenario: timeline, broker_acks"},
+	{"broker_crash", "What a broker knew, or was told to publish, when a scripted crash had ended it.", "scenario: timeline, broker_crash"},
 	{"held_input_limit", "A client sent too much behind a CONNECT that the timeline holds back; its connection was closed.", "scenario: timeline, broker_delay_connack"},
 	{"unsent_limit", "A client read so slowly that the broker closed its connection with bytes unsent.", "broker: max_unsent"},
 	{string(DropPublishCopy), "The client had no packet to copy one of several messages in a segment into; a QoS 1 message is then never acknowledged.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_packet_receive_process"},

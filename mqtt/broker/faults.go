@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"hilnet/mqtt/codec"
@@ -80,6 +82,45 @@ func (b *Broker) Forget(now sim.Time, which func(client string) bool) {
 			b.discard(s)
 		}
 	}
+}
+
+// DropCrash: a retained message was lost with a server that crashed without
+// keeping its state.
+const DropCrash trace.DropReason = "broker_crash"
+
+// CauseCrash is the cause of a disconnection by Crash.
+const CauseCrash = "broker crashed"
+
+// Crash ends the broker as a process that dies: connections are reset, wills are
+// not published, and clean sessions are gone. It returns what Restore needs, or,
+// unless keep is set, nil: everything is lost. After its Outputs the Broker must
+// not be used any more.
+func (b *Broker) Crash(now sim.Time, keep bool) (kept []byte) {
+	b.now = now
+	for _, id := range slices.Sorted(maps.Keys(b.conns)) {
+		c := b.conns[id]
+		c.will = nil
+		b.push(pending{conn: c, abort: true})
+		b.end(c, CauseCrash)
+	}
+	if keep {
+		return b.Snapshot()
+	}
+	for _, s := range b.sessionsBySeq() {
+		b.discard(s)
+	}
+	for _, m := range b.retained.messages {
+		b.drop(trace.Event{Reason: DropCrash, Topic: m.topic, QoS: m.qos, Len: len(m.payload), Hash: m.hash, Text: "retained"})
+	}
+	return nil
+}
+
+// Client returns the client identifier of a connection that has a session, or "".
+func (b *Broker) Client(id ConnID) string {
+	if c := b.conns[id]; c != nil {
+		return c.client()
+	}
+	return ""
 }
 
 // Inject writes bytes that are no answer to anything, and need not be MQTT, on
