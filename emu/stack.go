@@ -6,7 +6,6 @@ import (
 
 	"hilnet/mqtt"
 	"hilnet/scenarios"
-	"hilnet/sim"
 	"hilnet/stack"
 	"hilnet/stack/embedded"
 	"hilnet/trace"
@@ -56,17 +55,11 @@ func (w *World) newEmbedded(m *machine, d *device) (mqtt.Socket, error) {
 // mqttTTL is the time to live of the NetX client's socket.
 const mqttTTL = 128
 
-// newGVisor makes a Linux-like stack. Linux seeds its random numbers from what
-// differs at each boot, so here another range of ports makes others of the same
-// draws.
+// newGVisor makes a Linux-like stack, with other random numbers at each boot.
 func (w *World) newGVisor(m *machine, d *device) (mqtt.Socket, error) {
-	profile := stack.Linux()
-	if d.boots > 0 {
-		draw := sim.NewStream(w.sc.Seed, "boot/"+d.cfg.Name).At(uint64(d.boots))
-		profile.FirstPort += uint16(draw % portShift)
-	}
 	h, err := stack.New(w.loop, w.trace, stack.Config{
-		Node: d.cfg.Name, MAC: wire.MAC(d.cfg.MAC), Addr: d.cfg.Address, Gateway: d.cfg.Gateway, MTU: d.cfg.MTU, Profile: profile,
+		Node: d.cfg.Name, MAC: wire.MAC(d.cfg.MAC), Addr: d.cfg.Address, Gateway: d.cfg.Gateway, MTU: d.cfg.MTU,
+		Profile: stack.Linux(), Boot: d.boots,
 	}, nil)
 	if err != nil {
 		return nil, err
@@ -78,7 +71,3 @@ func (w *World) newGVisor(m *machine, d *device) (mqtt.Socket, error) {
 	m.host, m.port = gvisorHost{h}, h.Port()
 	return h.NewSocket(d.cfg.Name + " socket"), nil
 }
-
-// portShift is by how many ports the first ephemeral port of a boot may differ
-// from the profile's: a third of them.
-const portShift = 9000

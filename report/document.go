@@ -74,6 +74,8 @@ type Run struct {
 	DeliveryKnown bool `json:"delivery_known"`
 	// How late events were in real time, in nanoseconds.
 	Lateness *Lateness `json:"lateness,omitempty"`
+	// What the captures hold; missing when the run made none.
+	Recording *Recording `json:"recording,omitempty"`
 	// What a reader of the result must know about the models.
 	Notes []string `json:"notes"`
 	// The files that the run wrote.
@@ -92,6 +94,20 @@ type Check struct {
 	Why string `json:"why,omitempty"`
 	// The event of the trace that decided a failure.
 	Moment *scenarios.Moment `json:"moment,omitempty"`
+}
+
+// Recording counts what all captures of a run hold together.
+type Recording struct {
+	// Frames that passed the capture points, and their records.
+	Captured uint64 `json:"captured"`
+	Written  uint64 `json:"written"`
+	// Records of frames that were dropped on the link, or on their way at the end.
+	Lost     uint64 `json:"lost"`
+	InFlight uint64 `json:"in_flight"`
+	// Records written before the fate of their frame was known, because too many waited; it stands in the trace.
+	Undecided uint64 `json:"undecided"`
+	// Fates of frames of which no record waited.
+	LateFates uint64 `json:"late_fates"`
 }
 
 // Lateness is how long after their moment events happened.
@@ -154,6 +170,10 @@ func NewRun(r *emu.Result, source string) Run {
 	for _, c := range r.Checks {
 		run.Checks = append(run.Checks, Check{c.Text, c.That, c.Passed, c.Why, c.Moment})
 	}
+	if r.Recording.Captured > 0 {
+		rec := Recording(r.Recording)
+		run.Recording = &rec
+	}
 	if r.Clock == scenarios.Real {
 		run.Lateness = &Lateness{r.Lateness.Quantile(0.5), r.Lateness.Quantile(0.99), r.Lateness.Max}
 	}
@@ -173,7 +193,7 @@ func (d *Document) WriteJSON(w io.Writer) error {
 		r.Checks, r.Notes, r.Files = filled(r.Checks), filled(r.Notes), filled(r.Files)
 		if r.Outcome != nil {
 			o := *r.Outcome
-			o.ConservationErrors, o.Devices, o.Links = filled(o.ConservationErrors), filled(o.Devices), filled(o.Links)
+			o.ConservationErrors, o.Devices, o.Links, o.Spread = filled(o.ConservationErrors), filled(o.Devices), filled(o.Links), filled(o.Spread)
 			r.Outcome = &o
 		}
 		own.Runs[i] = r

@@ -34,6 +34,9 @@ type Outcome struct {
 	Devices []DeviceOutcome `json:"devices" expr:"devices"`
 	Links   []LinkOutcome   `json:"links" expr:"links"`
 
+	// How the devices compare, and which fare worst; nothing for one device.
+	Spread []Spread `json:"spread" expr:"-"`
+
 	firsts map[string][]Moment
 }
 

@@ -34,6 +34,7 @@ func (t *Tally) Outcome() *Outcome {
 		d.Pool.MinFree = max(d.Pool.MinFree, 0)
 		o.Devices = append(o.Devices, d.DeviceOutcome)
 	}
+	o.Spread = spread(o.Devices)
 	for _, l := range t.links {
 		l.Up.Reason, l.Down.Reason = maps.Clone(l.Up.Reason), maps.Clone(l.Down.Reason)
 		o.Links = append(o.Links, l)

@@ -33,6 +33,10 @@ type Config struct {
 	Gateway netip.Addr   // for everything else; the zero Addr: no default route
 	MTU     int          // largest IP packet; 0: DefaultMTU
 	Profile Profile      // the zero value: Linux()
+	// Boot tells the starts of one node apart: like a Linux that seeds itself
+	// anew (net/core/secure_seq.c, net_secret), each has other sequence numbers,
+	// timestamps and ports.
+	Boot int
 
 	// A host with IPv6 has a link-local address too, fe80::/64 with the EUI-64
 	// identifier of its MAC, unless Addr6 is link-local itself.

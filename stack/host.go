@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"sync"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -108,7 +109,11 @@ func New(loop *sim.Loop, tr *trace.Log, cfg Config, out link.Sink) (*Host, error
 	h.clock = newClock(loop, h.enter)
 	h.deliver = h.deliverArriving
 	h.waker = loop.NewTimer(h.runNotified)
-	random := sim.NewRand(loop.Seed(), "stack/"+cfg.Node)
+	draws := "stack/" + cfg.Node
+	if cfg.Boot > 0 {
+		draws += "/boot/" + strconv.Itoa(cfg.Boot)
+	}
+	random := sim.NewRand(loop.Seed(), draws)
 	h.gvisor = newGVisorStack(gstack.Options{
 		NetworkProtocols:   cfg.networkProtocols(),
 		TransportProtocols: []gstack.TransportProtocolFactory{tcp.NewProtocol},

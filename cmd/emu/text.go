@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,9 +30,15 @@ func writeResult(w io.Writer, p palette, r *emu.Result) {
 	row("received", "%d", o.Received)
 	row("connections", "%d, reconnects %d%s", o.Connects, o.Reconnects, failed(o.ConnectErrors))
 	for _, d := range o.Devices {
+		if len(o.Devices) > maxPoolRows {
+			break // the spread names those that matter
+		}
 		row("pool", "low-water mark %d of %d packets free (%s), %d requests found none", d.Pool.MinFree, d.Pool.Total, d.Name, d.Pool.EmptyRequests)
 	}
 	row("drops", "%s", drops(&o.Drops))
+	if len(o.Devices) > maxPoolRows {
+		writeSpread(w, o)
+	}
 	if r.Clock == scenarios.Real {
 		row("lateness", "median %v, 99 %% %v, maximum %v", r.Lateness.Quantile(0.5), r.Lateness.Quantile(0.99), r.Lateness.Max)
 	}
@@ -56,6 +63,36 @@ func writeResult(w io.Writer, p palette, r *emu.Result) {
 		row(name, "%s", f)
 	}
 	row("again", "%s", r.Command())
+}
+
+// maxPoolRows is how many devices have a row each; of more than that only the
+// worst are named.
+const maxPoolRows = 8
+
+// writeSpread prints the numbers in which devices differ.
+func writeSpread(w io.Writer, o *scenarios.Outcome) {
+	rows := table{{"  of " + strconv.Itoa(len(o.Devices)) + " devices", "median", "95 %", "99 %", "worst"}}
+	for _, s := range o.Spread {
+		if len(s.Worst) == 0 {
+			continue
+		}
+		number := func(n int64) string {
+			if s.Time {
+				return shortTime(time.Duration(n))
+			}
+			return strconv.FormatInt(n, 10)
+		}
+		var names []string
+		for _, d := range s.Worst {
+			names = append(names, d.Device+" "+number(d.Value))
+		}
+		rows = append(rows, []string{"  " + s.Name, number(s.P50), number(s.P95), number(s.P99), strings.Join(names, ", ")})
+	}
+	if len(rows) == 1 {
+		return // all alike
+	}
+	fmt.Fprintln(w)
+	rows.write(w, func(_ int, _, padded string) string { return padded })
 }
 
 // writeVerdict prints an expectation and, when it failed, why.
@@ -86,6 +123,9 @@ func latency(o *scenarios.Outcome) string {
 		return ""
 	}
 	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+	if len(o.Devices) > maxPoolRows {
+		return fmt.Sprintf(", after %v (median), %v (95 %%), %v (99 %%) to %v", ms(o.LatencyP50), ms(o.LatencyP95), ms(o.LatencyP99), ms(o.LatencyMax))
+	}
 	return fmt.Sprintf(", after %v (median) to %v", ms(o.LatencyP50), ms(o.LatencyMax))
 }
 
