@@ -5,12 +5,16 @@ package emu_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"hilnet/emu"
 	"hilnet/internal/linktest"
@@ -87,6 +91,7 @@ func TestADeviceOnATapIsAHostAmongRealOnes(t *testing.T) {
 			break
 		}
 	}
+	ns.Do(func() error { return sendToItself("hil0") })
 	ping := ns.Run("ping", "-c", "3", "-i", "0.2", "-W", "2", "10.0.0.2")
 	for i := range 5 {
 		ns.Run("mosquitto_pub", "-h", "127.0.0.1", "-t", "commands", "-q", "1", "-m", fmt.Sprintf("command %d", i))
@@ -115,6 +120,11 @@ func TestADeviceOnATapIsAHostAmongRealOnes(t *testing.T) {
 	if !regexp.MustCompile(`hil0: <NO-CARRIER`).MatchString(monitor.Output()) {
 		t.Errorf("the kernel did not see the cable go:\n%s", monitor.Output())
 	}
+	compareWithKernel(t, o, ns.Run("ip", "-s", "-j", "link", "show", "hil0"))
+	filtered := linktest.Tshark(t, "-r", filepath.Join(out, "tap.peer.pcapng"), "-Y", `frame.comment contains "switch_filtered"`, "-T", "fields", "-e", "eth.src")
+	if strings.TrimSpace(filtered) != itself.String() || o.Switch.Filtered != 1 || result.Recording.LateFates != 0 {
+		t.Errorf("the frame that the switch filtered: %q in the capture, switch %+v, recording %+v", filtered, o.Switch, result.Recording)
+	}
 	compareWithTcpdump(t, filepath.Join(out, "tap.peer.pcapng"), tcpdump.Finish())
 	for _, point := range []string{"device", "peer"} {
 		file := filepath.Join(out, "tap."+point+".pcapng")
@@ -124,6 +134,51 @@ func TestADeviceOnATapIsAHostAmongRealOnes(t *testing.T) {
 		if err := pcaps.Verify(file); err != nil {
 			t.Errorf("%s: %v", point, err)
 		}
+	}
+}
+
+// itself is an address that nobody else sends to.
+var itself = net.HardwareAddr{0x02, 0x77, 0, 0, 0, 1}
+
+// sendToItself sends a frame out of an interface whose source is its destination:
+// a switch must keep it.
+func sendToItself(name string) error {
+	ifc, err := net.InterfaceByName(name)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	frame := make([]byte, 60)
+	copy(frame, itself)
+	copy(frame[6:], itself)
+	frame[12], frame[13] = 0x88, 0xb5 // for local experiments (IEEE 802)
+	return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: ifc.Index})
+}
+
+// compareWithKernel requires the counters of the TAP to be those of its
+// interface: what the kernel sent we have read, what it received we have written.
+func compareWithKernel(t *testing.T, o *scenarios.Outcome, ipLink string) {
+	t.Helper()
+	var links []struct {
+		Stats struct {
+			RX struct{ Packets int }
+			TX struct{ Packets, Dropped int }
+		} `json:"stats64"`
+	}
+	if err := json.Unmarshal([]byte(ipLink), &links); err != nil || len(links) != 1 {
+		t.Fatalf("ip printed %q: %v", ipLink, err)
+	}
+	k := links[0].Stats
+	if o.Tap.Read != k.TX.Packets || o.Tap.Written != k.RX.Packets || o.Tap.Read < 30 {
+		t.Errorf("TAP %+v, the kernel has %+v", o.Tap, k)
+	}
+	s := o.Switch
+	if s.FramesIn != s.Forwarded+s.Directed+s.Flooded+s.Filtered+s.Malformed || o.Tap.Delivered != o.Tap.Read-o.Tap.Backlog {
+		t.Errorf("switch %+v, TAP %+v", s, o.Tap)
 	}
 }
 
