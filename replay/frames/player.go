@@ -229,7 +229,7 @@ func (p *Player) sent(side *SideStats, frames [][]byte, dues []sim.Time) {
 		side.Bytes += uint64(len(f))
 	}
 	p.stats.Elapsed = now.Sub(p.first)
-	if t := p.cfg.Source.Schedule.Timing; t == TopSpeed || t == OneByOne {
+	if t := p.cfg.Source.Schedule.Timing; t == TopSpeed || t == OneByOne || !p.cfg.Loop.RealTime() {
 		return
 	}
 	for _, due := range dues {
@@ -256,6 +256,11 @@ func (p *Player) Stats() Stats {
 	s := p.stats
 	s.Source = p.source.stats
 	s.Unsent = s.Source.Due
+	for i := range s.Sides {
+		if s.Sides[i].Refused == nil {
+			s.Sides[i].Refused = []Refusal{} // so that JSON has a list
+		}
+	}
 	for _, side := range s.Sides {
 		s.Unsent -= side.Sent + side.refusedFrames()
 	}
@@ -270,7 +275,7 @@ type Stats struct {
 	// Elapsed is from the first frame that went out to the last.
 	Elapsed time.Duration `json:"elapsed_ns"`
 	// Lateness is how long after its moment each frame had gone out, and Drift that
-	// of the last one. There is none at top speed and one by one.
+	// of the last one. There is none in virtual time, at top speed and one by one.
 	Lateness Histogram     `json:"lateness"`
 	Drift    time.Duration `json:"drift_ns"`
 }

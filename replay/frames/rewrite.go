@@ -107,7 +107,7 @@ type rewriter struct {
 	layers wire.Layers
 	edits  bool // something is looked for behind the Ethernet header
 
-	padded, unread uint64 // frames filled up; frames whose headers could not be read
+	padded, unread, uncut uint64 // see SourceStats
 }
 
 func newRewriter(cfg RewriteConfig) (*rewriter, error) {

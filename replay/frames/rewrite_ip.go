@@ -217,7 +217,11 @@ func (r *rewriter) shorten(f []byte, l *wire.Layers) []byte {
 		length = ip6HeaderLen + l.IPv6.PayloadLen()
 	}
 	headers := len(f) - len(l.Payload) - len(l.Ethernet)
-	if length <= mtu || headers > mtu || len(l.Ethernet)+mtu > len(f) {
+	switch {
+	case length <= mtu || len(l.Ethernet)+mtu > len(f):
+		return f
+	case headers > mtu:
+		r.uncut++
 		return f
 	}
 	f = f[:len(l.Ethernet)+mtu]

@@ -70,6 +70,7 @@ type SourceStats struct {
 
 	Padded    uint64 `json:"padded"`    // cut in the capture, made as long with zeros
 	Unread    uint64 `json:"unread"`    // to be rewritten, but with unreadable headers
+	Uncut     uint64 `json:"uncut"`     // longer than the MTU, but so are their headers
 	Backward  uint64 `json:"backward"`  // with an earlier time than a frame before
 	Shortened uint64 `json:"shortened"` // waits that were longer than allowed
 
@@ -146,7 +147,7 @@ func (s *source) read(ctx context.Context) {
 			err = errors.New("no frame of the capture can be sent, so repeating it would never end")
 		}
 	}
-	s.stats.Padded, s.stats.Unread = s.rewriter.padded, s.rewriter.unread
+	s.stats.Padded, s.stats.Unread, s.stats.Uncut = s.rewriter.padded, s.rewriter.unread, s.rewriter.uncut
 	s.stats.Backward, s.stats.Shortened = s.schedule.Backward, s.schedule.Shortened
 	if err != nil && !errors.Is(err, errEnough) && !errors.Is(err, context.Canceled) {
 		s.stats.Problem = err
