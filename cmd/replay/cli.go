@@ -39,7 +39,7 @@ func (c *cli) report(err error) int {
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "replay",
-		Short: "Look into captures",
+		Short: "Look into captures and send them again",
 		Long: `replay reads captures (pcapng and pcap): which TCP conversations and MQTT messages
 they hold, and what of them cannot be used.
 

@@ -147,15 +147,24 @@ func BenchmarkBesideTcpreplay(b *testing.B) {
 		return ns.Run("tcpreplay", append(append([]string{"-q", "-i", "near"}, args...), name)...)
 	}
 	measure := func(send func(string, ...string) string, args ...string) (median, drift time.Duration) {
-		dump := ns.Tcpdump("far")
+		file := filepath.Join(b.TempDir(), "far.pcap")
+		// A large buffer: the machine may have nothing left for tcpdump for a while.
+		dump := ns.Command("tcpdump", "-i", "far", "-w", file, "-B", "65536", "--time-stamp-precision=nano")
+		if err := dump.Start(); err != nil {
+			b.Fatal(err)
+		}
+		time.Sleep(time.Second) // until it listens, which no test depends on
 		send(paced, args...)
-		_, at := arrivals(b, dump.Finish())
+		time.Sleep(time.Second)
+		_ = dump.Process.Signal(os.Interrupt)
+		_ = dump.Wait()
+		numbers, at := arrivals(b, file)
 		if len(at) != n {
 			b.Fatalf("%d frames arrived, want %d", len(at), n)
 		}
 		late := make([]time.Duration, n)
-		for i := range at {
-			late[i] = time.Duration(at[i]-at[0]) - time.Duration(i)*time.Millisecond
+		for i, number := range numbers {
+			late[i] = time.Duration(at[i]-at[0]) - time.Duration(number)*time.Millisecond
 		}
 		drift = late[n-1]
 		for i := range late {
