@@ -9,6 +9,9 @@
 //	entrance → blackhole → (match) → loss → burst → conditions → duplicate →
 //	corrupt → MTU → policer → queue and rate → delay → slot → exit
 //
+// A [Box], a middlebox, stands at the peer's end: behind all that on the way up
+// and in front of it on the way down.
+//
 // Only blackhole, loss, rate and delay are always there; [Direction.Add] puts in
 // stages of other packages, and docs/impairment.md describes each model.
 //

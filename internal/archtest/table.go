@@ -29,9 +29,10 @@ var layers = map[string]Layer{
 	"trace":        {Row: 1},
 	"wire":         {Row: 1},
 
-	"link":       {Row: 2},
-	"link/netem": {Row: 2},
-	"mqtt/codec": {Row: 2},
+	"link":             {Row: 2},
+	"link/netem":       {Row: 2},
+	"link/conformance": {Row: 2},
+	"mqtt/codec":       {Row: 2},
 
 	"nic":        {Row: 3},
 	"pcaps/flow": {Row: 3, Third: []string{gopacket}},
