@@ -41,12 +41,12 @@ func (c *cli) root() *cobra.Command {
 		Use:   "replay",
 		Short: "Look into captures and send them again",
 		Long: `replay reads captures (pcapng and pcap): which TCP conversations and MQTT messages
-they hold, and what of them cannot be used.
+they hold, what happened in them and why, and what of them cannot be used.
 
 Every command ends with 0 when all is well, 1 when a capture is cut or damaged, 2
 when the command line is wrong or a file is no capture, 3 when a file cannot be
 read, 4 after an internal error and 130 after Ctrl-C.`,
-		Example:           "  replay info device.pcapng",
+		Example:           "  replay info device.pcapng\n  replay analyze device.pcapng",
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -57,7 +57,7 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 			return cmd.Help()
 		}
 		hint := ""
-		if near := emu.Nearest(args[0], []string{"frames", "info", "version", "help"}); near != "" {
+		if near := emu.Nearest(args[0], []string{"analyze", "frames", "info", "version", "help"}); near != "" {
 			hint = fmt.Sprintf(", did you mean %q?", near)
 		}
 		return fmt.Errorf("unknown command %q%s; see replay --help", args[0], hint)
@@ -65,7 +65,7 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(c.framesCommand(), c.infoCommand(), c.versionCommand())
+	root.AddCommand(c.analyzeCommand(), c.framesCommand(), c.infoCommand(), c.versionCommand())
 	return root
 }
 

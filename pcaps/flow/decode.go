@@ -82,6 +82,7 @@ type segment struct {
 	Frame
 	key      key
 	fromLow  bool
+	ip       []byte // from the IP header on
 	tcp      wire.TCP
 	flags    wire.TCPFlags
 	seq      uint32
@@ -157,6 +158,7 @@ func (s *segment) rawIP(b []byte, config *Config) Reason {
 	if len(b) == 0 {
 		return ReasonShort
 	}
+	s.ip = b
 	switch b[0] >> 4 {
 	case 4:
 		return s.ipv4(b, config)

@@ -61,6 +61,7 @@ type Result struct {
 	Len          int    // of the payload on the wire
 	Payload      []byte // as captured; part of Frame.Data
 	TCP          wire.TCP
+	IP           []byte // the frame from its IP header on; part of Frame.Data
 }
 
 // Stats are the totals of a Table.
@@ -136,7 +137,7 @@ func (t *Table) Feed(f Frame) Result {
 	if c == nil || c.key != s.key {
 		c = t.conns[s.key]
 	}
-	r := Result{Len: s.len(), Payload: s.payload, TCP: s.tcp}
+	r := Result{Len: s.len(), Payload: s.payload, TCP: s.tcp, IP: s.ip}
 	switch {
 	case c == nil:
 		c = t.open(s, 1)
