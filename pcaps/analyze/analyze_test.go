@@ -190,7 +190,7 @@ func TestArtefactsOfTheCapturingAreNamed(t *testing.T) {
 // A capture of very many connections does not cost more than one of a few
 // thousand, and what is left out is said.
 func TestTinyConnectionsAreBounded(t *testing.T) {
-	connections := 60_000
+	connections := 20_000
 	if os.Getenv(linktest.SoakEnv) != "" {
 		connections = 1_000_000
 	}
