@@ -225,6 +225,28 @@ func TestATokenBucketSendsABurstAtOnceAndThenAtItsRate(t *testing.T) {
 	}
 }
 
+func TestATokenBucketOwesNothingForAnOldRate(t *testing.T) {
+	// Ten frames out of a bucket that takes 8,000 s to fill again.
+	slow := link.ShaperConfig{RateBitsPerSecond: 1, BurstBytes: 1000}
+	b := newBench(t, 1, link.DirectionConfig{Shaper: slow})
+	for i := range byte(10) {
+		b.send(i, 100)
+	}
+	b.run(time.Second)
+	for i, rate := range []uint64{0, 8000} {
+		fast := slow
+		fast.RateBitsPerSecond = rate
+		if err := b.link.Up.Shaper.Set(fast); err != nil {
+			t.Fatal(err)
+		}
+		b.send(0, 100)
+		b.run(time.Second)
+		if len(b.up) != 11+i {
+			t.Errorf("rate %d: %d came, want %d", rate, len(b.up), 11+i)
+		}
+	}
+}
+
 func TestAPolicerDropsWhatExceedsItsRate(t *testing.T) {
 	b := newBench(t, 1, link.DirectionConfig{Policer: link.PolicerConfig{RateBitsPerSecond: 8000, BurstBytes: 300}})
 	for i := range byte(5) {

@@ -222,13 +222,19 @@ func (s *Shaper) start() {
 	rate := s.currentRate()
 	if rate != s.rate {
 		s.rate, s.excess = rate, 0
+		// A token bucket may be empty, but owes nothing for what left at another rate.
+		s.free = min(s.free, now.Add(s.bucketTime()))
 	}
 	s.free = max(s.free, now).Add(s.airtime(s.wireLen(len(f.Data))))
-	leaves := s.free
-	if s.cfg.BurstBytes > 0 && rate > 0 {
-		leaves = max(now, s.free-sim.Time(airtime(s.cfg.BurstBytes, rate)))
+	s.timer.Reset(max(now, s.free-sim.Time(s.bucketTime())))
+}
+
+// bucketTime is how long the token bucket takes to fill.
+func (s *Shaper) bucketTime() time.Duration {
+	if s.cfg.BurstBytes == 0 || s.rate == 0 {
+		return 0
 	}
-	s.timer.Reset(leaves)
+	return airtime(s.cfg.BurstBytes, s.rate)
 }
 
 func (s *Shaper) sent() {
