@@ -11,8 +11,9 @@ import (
 )
 
 // maxARPEntries bounds the cache; beyond it nothing is learned from others'
-// requests, and packets to new addresses are dropped.
-const maxARPEntries = 4096
+// requests, and packets to new addresses are dropped. It is as large as a
+// switch's table: a fleet's broker has them all for neighbours.
+const maxARPEntries = 16_384
 
 // arpCache resolves next hops (RFC 826). There is no gratuitous ARP.
 type arpCache struct {

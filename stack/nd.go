@@ -24,7 +24,7 @@ const (
 
 // maxNeighbors bounds the cache; beyond it nothing is learned from others'
 // solicitations, and packets to new addresses are dropped.
-const maxNeighbors = 4096
+const maxNeighbors = 16_384
 
 // ndCache resolves next hops and notices when they are gone: RFC 4861 section 7.
 // Nothing but a solicited advertisement confirms an entry, TCP's progress does

@@ -202,7 +202,7 @@ const (
 )
 
 // maxAnswers bounds the router solicitations that wait for their answer.
-const maxAnswers = 4096
+const maxAnswers = 16_384
 
 // advertiser sends router advertisements (RFC 4861 6.2): one at once, two more
 // after 16 s each, then at random intervals of 200 to 600 s; and to each who
