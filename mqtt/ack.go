@@ -82,7 +82,7 @@ func (c *Client) answer(kind uint8, id uint16) bool {
 	if p == nil {
 		return false
 	}
-	if kind == packetPubrec && (c.quirks.PubrecQueuedTwice || !c.hasPubrec(id)) {
+	if kind == packetPubrec && c.fixed == nil && (c.quirks.PubrecQueuedTwice || !c.hasPubrec(id)) {
 		copied, status := c.copyForQueue(p, id, false, c.answerWait())
 		if status != Success {
 			p.Release()
@@ -124,6 +124,9 @@ func (c *Client) newAnswer(kind uint8, id uint16) *nic.Packet {
 		return nil
 	}
 	b[0], b[1], b[3] = kind<<4, 2, byte(id)
+	if kind == packetPubrel {
+		b[0] |= 2 // [MQTT-3.6.1-1]
+	}
 	if kind != packetPubcomp || !c.quirks.PubcompStaleID {
 		b[2] = byte(id >> 8)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"hilnet/mqtt/codec"
 	"hilnet/nic"
 	"hilnet/sim"
 	"hilnet/sim/rtos"
@@ -67,7 +68,19 @@ type Config struct {
 	// messages may wait for their acknowledgement. 0: unlimited, as by default.
 	TransmitQueueDepth int
 
-	Quirks *Quirks // nil: NetX642
+	Quirks *Quirks // nil: NetX642, in ModeFixed none
+
+	// Mode is ModeNetX unless it is said. What follows is for ModeFixed only.
+	Mode Mode
+	// OfflineQueue is how many QoS 1 and 2 messages Publish takes while there is
+	// no connection, to be sent when there is one. 0: none, it returns
+	// NotConnected.
+	OfflineQueue int
+	// ResendAfterClean sends what was not acknowledged again even after a clean
+	// session has begun, as libmosquitto and paho do. [MQTT-3.1.2-6] forbids it.
+	ResendAfterClean bool
+	// Session is what an earlier client kept over a reset, see Client.Session.
+	Session *Session
 }
 
 // queued is a packet that waits for an acknowledgement. What decides is in the
@@ -120,6 +133,8 @@ type Client struct {
 	pingSent        rtos.Ticks
 	pingOutstanding bool
 
+	fixed *fixed // nil: ModeNetX
+
 	nextID  uint16
 	tx      []queued
 	rx      []*nic.Packet
@@ -154,9 +169,9 @@ func Create(cfg Config) (*Client, error) {
 	if cfg.ThreadPriority == 0 {
 		cfg.ThreadPriority = DefaultThreadPriority
 	}
-	quirks := NetX642()
-	if cfg.Quirks != nil {
-		quirks = *cfg.Quirks
+	quirks, err := cfg.chooseQuirks()
+	if err != nil {
+		return nil, err
 	}
 	c := &Client{
 		cfg: cfg, quirks: quirks, kernel: cfg.Kernel, pool: cfg.Pool, socket: cfg.Socket,
@@ -164,6 +179,14 @@ func Create(cfg Config) (*Client, error) {
 		events: rtos.NewEventFlags(cfg.Kernel, cfg.Name),
 		state:  StateIdle,
 		nextID: initialPacketID,
+	}
+	if cfg.Mode == ModeFixed {
+		c.fixed = new(fixed)
+		if cfg.Session != nil {
+			if err := c.restore(cfg.Session); err != nil {
+				return nil, err
+			}
+		}
 	}
 	c.socket.ReceiveNotify(func() {
 		if c.receiveReady {
@@ -207,11 +230,19 @@ func (c *Client) ReceiveDepth() int {
 }
 
 // TransmitDepth returns the number of packets that wait for an acknowledgement.
-func (c *Client) TransmitDepth() int { return len(c.tx) }
+func (c *Client) TransmitDepth() int {
+	if c.fixed != nil {
+		return c.fixed.depth()
+	}
+	return len(c.tx)
+}
 
 // LoginSet sets user name and password for the next Connect; nil is none, empty
 // is sent as empty. Both are cleared at every disconnect. Lengths wrap at 65,536.
 func (c *Client) LoginSet(user, password []byte) Status {
+	if c.fixed != nil && max(len(user), len(password)) > maxField {
+		return InvalidParameter
+	}
 	if !c.enter("LoginSet") {
 		return MutexFailure
 	}
@@ -234,8 +265,10 @@ func (c *Client) WillMessageSet(topic, message []byte, retain bool, qos uint8) S
 	switch {
 	case len(topic) == 0 || qos > 2:
 		return InvalidParameter
-	case qos == 2:
+	case qos == 2 && c.fixed == nil:
 		return QoS2NotSupported
+	case c.fixed != nil && (codec.ValidTopic(topic) != nil || len(message) > maxField):
+		return InvalidParameter
 	}
 	if !c.enter("WillMessageSet") {
 		return MutexFailure

@@ -56,6 +56,8 @@ func (c *Client) Connect(server netip.AddrPort, keepAliveSeconds uint32, cleanSe
 		return InvalidParameter
 	case server.Port() == 0:
 		return nic.InvalidPort
+	case c.fixed != nil && !c.mayConnect(keepAliveSeconds, cleanSession):
+		return InvalidParameter
 	}
 	if !c.enter("Connect") {
 		return MutexFailure
@@ -65,6 +67,9 @@ func (c *Client) Connect(server netip.AddrPort, keepAliveSeconds uint32, cleanSe
 		c.mutex.Put()
 		c.emit(trace.Event{Kind: trace.KindConnected, Status: uint32(status)})
 		return status
+	}
+	if c.fixed != nil {
+		c.events.Clear(allEvents &^ eventDelete) // of the connection before
 	}
 	c.startTimer(keepAliveSeconds)
 	c.cleanSession = cleanSession
@@ -121,6 +126,9 @@ func (c *Client) handshake(wait rtos.Ticks) Status {
 	}
 	p, status := c.receiveConnack(wait)
 	caller.SetPriority(priority)
+	if c.fixed != nil && status == Success {
+		return c.accepted(p, wait)
+	}
 	if status != Success {
 		c.endConnection(rtos.NoWait)
 		c.emit(trace.Event{Kind: trace.KindConnected, Status: uint32(CommunicationFailure), Text: "no CONNACK: " + status.String()})
@@ -152,7 +160,7 @@ func (c *Client) handshake(wait rtos.Ticks) Status {
 // ConnackAlone as many as a CONNACK needs.
 func (c *Client) receiveConnack(wait rtos.Ticks) (*nic.Packet, Status) {
 	p, status := c.socket.Receive(wait)
-	for status == Success && !c.quirks.ConnackAlone && p.Len() < connackLength {
+	for status == Success && !c.quirks.ConnackAlone && p.Len() < connackLength && !c.broken(p) {
 		var more *nic.Packet
 		if more, status = c.socket.Receive(wait); status != Success {
 			p.Release()
@@ -185,6 +193,10 @@ func (c *Client) sendConnect(wait rtos.Ticks) Status {
 	}
 	if c.cleanSession {
 		flags |= connectClean
+	}
+	if c.fixed != nil {
+		c.beginSession()
+	} else if c.cleanSession {
 		for _, q := range c.tx {
 			c.emit(trace.Event{
 				Kind: trace.KindDrop, Stage: "mqtt tx queue", Reason: DropCleanSession, Topic: q.topic, ID: idOf(q.p), Hash: q.hash,
@@ -232,6 +244,9 @@ func (c *Client) processConnack(p *nic.Packet, wait rtos.Ticks) Status {
 		if c.quirks.IDRestart {
 			c.nextID = initialPacketID
 		}
+		if c.fixed != nil {
+			c.resumed(sessionPresent(p))
+		}
 		c.mutex.Put()
 	}
 	c.connectResult(status)
@@ -239,7 +254,7 @@ func (c *Client) processConnack(p *nic.Packet, wait rtos.Ticks) Status {
 		c.endConnection(rtos.NoWait)
 		return status
 	}
-	if c.cleanSession || len(c.tx) == 0 {
+	if c.cleanSession || len(c.tx) == 0 || c.fixed != nil {
 		return Success
 	}
 	c.mutex.Get(rtos.WaitForever)
@@ -254,12 +269,20 @@ func (c *Client) processConnack(p *nic.Packet, wait rtos.Ticks) Status {
 	return status
 }
 
+func sessionPresent(p *nic.Packet) bool {
+	var b [connackLength]byte
+	p.ExtractOffset(0, b[:])
+	return b[2]&1 != 0
+}
+
 // judgeConnack says what a CONNACK means.
 func (c *Client) judgeConnack(p *nic.Packet) Status {
 	var b [connackLength]byte
 	n, _ := p.ExtractOffset(0, b[:])
 	present := b[2]&1 != 0
 	switch {
+	case c.fixed != nil && c.broken(p):
+		return ServerMessageFailure
 	case n != connackLength || c.quirks.ConnackAlone && p.Len() != connackLength:
 		return ServerMessageFailure
 	case b[0]>>4 != packetConnack || b[1] != 2:

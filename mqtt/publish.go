@@ -20,7 +20,13 @@ const (
 // nil for an empty one; an empty slice that is not nil is refused, as in NetX.
 func (c *Client) Publish(topic string, message []byte, retain bool, qos uint8, wait rtos.Ticks) Status {
 	since := c.kernel.Loop().Now()
-	id, status := c.publish(topic, message, retain, qos, wait, since)
+	var id uint16
+	var status Status
+	if c.fixed != nil {
+		id, status = c.publishFixed(topic, message, retain, qos, wait, since)
+	} else {
+		id, status = c.publish(topic, message, retain, qos, wait, since)
+	}
 	c.emit(trace.Event{
 		Kind: trace.KindPublish, Topic: topic, QoS: qos, ID: id, Retain: retain, Len: len(message),
 		Hash: trace.MessageHash(topic, message), Status: uint32(status), Count: int64(c.kernel.Loop().Now().Sub(since)),
@@ -116,6 +122,8 @@ func (c *Client) Subscribe(filter string, qos uint8) Status {
 	status, id := InvalidParameter, uint16(0)
 	switch {
 	case filter == "" || qos > 2:
+	case c.fixed != nil:
+		id, status = c.subUnsubFixed(filter, qos, true)
 	case qos == 2:
 		status = QoS2NotSupported
 	default:
@@ -128,7 +136,11 @@ func (c *Client) Subscribe(filter string, qos uint8) Status {
 // Unsubscribe ends a subscription: nxd_mqtt_client_unsubscribe. See Subscribe.
 func (c *Client) Unsubscribe(filter string) Status {
 	status, id := InvalidParameter, uint16(0)
-	if filter != "" {
+	switch {
+	case filter == "":
+	case c.fixed != nil:
+		id, status = c.subUnsubFixed(filter, 0, false)
+	default:
 		id, status = c.subUnsub(packetUnsubscribe, filter, 0)
 	}
 	c.emit(trace.Event{Kind: trace.KindUnsubscribe, Topic: filter, ID: id, Status: uint32(status)})
@@ -209,6 +221,9 @@ func (c *Client) buildSubUnsub(kind uint8, id uint16, filter string, qos uint8) 
 func (c *Client) peekID() uint16 {
 	if c.quirks.IDRestart {
 		return c.nextID
+	}
+	if c.fixed != nil {
+		return c.freeID()
 	}
 	for range len(c.tx) + 1 {
 		used := false

@@ -16,6 +16,7 @@ func (c *Client) receive() {
 			c.mutex.Put()
 			return // TCP's window holds the rest back
 		}
+		generation := c.generation()
 		c.mutex.Put()
 		p, status := c.socket.Receive(rtos.NoWait)
 		if status != Success {
@@ -25,6 +26,10 @@ func (c *Client) receive() {
 			return
 		}
 		c.mutex.Get(rtos.WaitForever)
+		if c.generation() != generation {
+			p.Release() // of a connection that is over
+			continue
+		}
 		if c.partial != nil {
 			c.partial.Link(p)
 			p, c.partial = c.partial, nil
@@ -43,6 +48,10 @@ func (c *Client) receive() {
 // parse takes the messages out of a chain, which it owns. The caller holds the
 // mutex.
 func (c *Client) parse(p *nic.Packet) {
+	if c.fixed != nil {
+		c.parseStrict(p)
+		return
+	}
 	for p != nil {
 		remaining, offset, status := readRemainingLength(p)
 		if status == PartialPacket {
@@ -178,6 +187,9 @@ func (c *Client) processPublish(p *nic.Packet, header byte, remaining, offset in
 		}
 		id = binary.BigEndian.Uint16(b[:])
 		enqueue = !c.hasPubrec(id)
+		if c.fixed != nil {
+			enqueue = qos != 2 || c.firstOf(p, id)
+		}
 	}
 	taken := false
 	if enqueue {

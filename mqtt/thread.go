@@ -29,7 +29,7 @@ const retry rtos.Ticks = 1
 func (c *Client) run(*rtos.Thread) {
 	for {
 		wait := rtos.WaitForever
-		if c.stalled != nil || c.resume != nil || len(c.owed) > 0 {
+		if c.stalled != nil || c.resume != nil || len(c.owed) > 0 || c.fixed != nil && c.waiting() {
 			wait = retry
 		}
 		events, ok := c.events.Get(allEvents, true, true, wait)
@@ -49,6 +49,9 @@ func (c *Client) run(*rtos.Thread) {
 func (c *Client) process(events uint32) {
 	c.mutex.Get(rtos.WaitForever)
 	c.sendOwed()
+	if c.fixed != nil && c.state == StateConnected {
+		c.flush(rtos.NoWait)
+	}
 	if events&eventTimeout != 0 && c.state == StateConnected {
 		c.sendSimple(packetPingreq)
 	}
@@ -188,9 +191,16 @@ func (c *Client) processDisconnect(cause string) {
 	if !c.quirks.DisconnectForever {
 		wait = socketTimeoutSeconds * c.kernel.TicksPerSecond()
 	}
+	if c.fixed != nil && c.fixed.abort {
+		wait = rtos.NoWait
+	}
 	c.mutex.Put()
 	c.endConnection(wait)
 	held := c.mutex.Get(rtos.WaitForever)
+	if c.fixed != nil {
+		c.endFixed(connected, cause)
+		return
+	}
 
 	kept := c.tx[:0]
 	for _, q := range c.tx {
@@ -268,6 +278,9 @@ func (c *Client) processDelete() {
 		q.p.Release()
 	}
 	c.tx = nil
+	if c.fixed != nil {
+		c.dropSession()
+	}
 	c.mutex.Put()
 	c.mutex.Delete()
 	c.deleted = c.socket.Delete() == Success
@@ -285,6 +298,9 @@ func (c *Client) Disconnect() Status {
 	}
 	c.sendSimple(packetDisconnect)
 	c.processDisconnect("application")
+	if c.fixed != nil && c.cleanSession {
+		c.fixed.filters = nil // a session that ends in order takes its subscriptions along
+	}
 	c.mutex.Put()
 	return Success
 }
