@@ -38,6 +38,7 @@ type wire struct {
 	sendStatus nic.Status       // what Send returns
 	closeTakes time.Duration    // of the FIN handshake; negative: for ever
 	onSend     func(frame byte) // after each packet sent
+	raw        func(b []byte)   // the broker, instead of answer
 	reliable   bool             // what does not fit into the pool is sent again, as by TCP
 
 	connected, bound, deleted      bool
@@ -52,6 +53,10 @@ type options struct {
 	quirks           *mqtt.Quirks
 	depth            int
 	id               string
+	mode             mqtt.Mode
+	offline          int
+	resend           bool
+	session          *mqtt.Session
 }
 
 // newWire is makeWire for a test, which fails when a packet gets lost.
@@ -95,6 +100,7 @@ func makeWire(o options) (*wire, error) {
 	w.c, err = mqtt.Create(mqtt.Config{
 		Kernel: w.kernel, Pool: w.pool, Socket: w, Trace: w.log, Node: "device", ClientID: o.id,
 		Quirks: o.quirks, TransmitQueueDepth: o.depth,
+		Mode: o.mode, OfflineQueue: o.offline, ResendAfterClean: o.resend, Session: o.session,
 	})
 	return w, err
 }
@@ -300,7 +306,11 @@ func (w *wire) Send(p *nic.Packet, wait rtos.Ticks) nic.Status {
 	} else {
 		p.Release()
 	}
-	w.loop.After(time.Millisecond, func() { w.answer(frame) })
+	answer := w.answer
+	if w.raw != nil {
+		answer = w.raw
+	}
+	w.loop.After(time.Millisecond, func() { answer(frame) })
 	if w.onSend != nil {
 		w.onSend(frame[0] >> 4)
 	}
