@@ -74,7 +74,7 @@ func TestFixedForgetsIncomingIdentifiersWithTheBrokersSession(t *testing.T) {
 	w.at(30, func() { w.app(func(*rtos.Thread) { w.mutely(func() { w.connect(0, false) }) }) })
 	w.at(40, func() { w.mutely(func() { w.deliver(publish("t", "new", 2, 7)) }) })
 	w.at(50, func() { w.app(func(*rtos.Thread) { w.read(); w.read() }) })
-	w.want("20 B RST", "20 cb disconnect_notify", "50 message_get t old", "50 message_get t new")
+	w.want("10 D PUBREC id=7", "20 B RST", "20 cb disconnect_notify", "40 D PUBREC id=7", "50 message_get t old", "50 message_get t new")
 }
 
 func TestFixedSubscribesAgainWhereTheSessionIsGone(t *testing.T) {
