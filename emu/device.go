@@ -1,6 +1,7 @@
 package emu
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -97,10 +98,17 @@ func (w *World) newMachine(d *device) (*machine, error) {
 		return nil, err
 	}
 	quirks := cfg.Quirks.Client()
-	m.client, err = mqtt.Create(mqtt.Config{
+	mc := mqtt.Config{
 		Kernel: m.kernel, Pool: m.pool, Socket: socket, Trace: w.trace,
 		Node: cfg.Name, ClientID: cfg.MQTT.ClientID, ThreadPriority: cfg.MQTT.ThreadPriority, Quirks: &quirks,
-	})
+	}
+	if cfg.Quirks.Fixed() {
+		mc.Mode, mc.OfflineQueue = mqtt.ModeFixed, cfg.MQTT.OfflineQueue
+	}
+	if cfg.MQTT.Persist && d.machine != nil { // what its flash held
+		mc.Session = d.client.Session()
+	}
+	m.client, err = mqtt.Create(mc)
 	if err != nil {
 		m.host.Close()
 		return nil, err
@@ -136,7 +144,9 @@ func (d *device) observe(e *trace.Event) {
 	case trace.KindConnected:
 		d.connected = e.Status == 0
 	case trace.KindDisconnected:
-		d.connected, d.queued = false, 0
+		if d.connected = false; d.client.Mode() == mqtt.ModeNetX { // the fixed client keeps them
+			d.queued = 0
+		}
 	case trace.KindAcked: // the client's queue is shorter
 	case trace.KindReceived:
 		d.queued = int(e.Count)
@@ -183,13 +193,22 @@ func (d *device) connect() mqtt.Status {
 // keepConnected connects again, a pause after a connection has ended or an
 // attempt has failed.
 func (d *device) keepConnected(t *sim.Task) {
-	pause := d.cfg.Reconnect.Std()
+	backoff := mqtt.Backoff{After: d.cfg.Reconnect.Std()}
+	if b := d.cfg.Backoff; b != nil {
+		backoff.Max, backoff.Factor, backoff.Jitter = b.Max.Std(), b.Factor, float64(b.Jitter)
+	}
+	draws := sim.NewRand(d.world.sc.Seed, fmt.Sprintf("reconnect/%s/%d", d.cfg.Name, d.boots))
+	failed := 0
 	for {
 		for !d.wanted || d.connected || d.trying {
+			if d.connected {
+				failed = 0
+			}
 			t.Wait(&d.changed, -1)
 		}
-		t.Sleep(pause)
+		t.Sleep(backoff.Pause(failed, draws))
 		if d.wanted && !d.connected && !d.trying {
+			failed++
 			d.connect()
 		}
 	}

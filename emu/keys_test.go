@@ -201,6 +201,21 @@ timeline:
   - {after: {event: mqtt.connected, nth: 1, delay: 1s}, do: broker_publish, topic: b}
   - {after: {label: tick, nth: 1, delay: 1500ms}, do: power_cut, for: 4s}
 `,
+	// The fixed client: pauses that grow, messages that wait for a connection, a
+	// session that outlives the device.
+	`
+version: 1
+name: fixed
+duration: 60s
+devices:
+  - quirks: none
+    mqtt: {clean_session: false, offline_queue: 3, persist: false, wait: 500ms}
+    reconnect: 1s
+    backoff: {max: 8s, factor: 2, jitter: 10%}
+    steps: [connect, every: {period: 800ms, do: [publish: {topic: t, payload: "{n}", qos: 2}]}]
+broker: {kind: model}
+timeline: [{at: 5s, do: link_down, for: 15s}, {at: 30s, do: blackhole, for: 10s}, {at: 32s, do: power_cut, for: 1s}]
+`,
 	// Somebody who is refused.
 	`
 version: 1

@@ -173,6 +173,9 @@ expect: [{text: x, that: published >= 0}]
 		}
 		sc := scenario(t, text)
 		path := strings.ReplaceAll(k.Path, "[]", "[0]")
+		if strings.HasSuffix(path, "offline_queue") || strings.HasSuffix(path, "persist") {
+			sc.Devices[0].Quirks.None = true // only that client can
+		}
 		for i := range sc.Devices[0].Steps {
 			if name := sc.Devices[0].Steps[i].Name(); strings.HasPrefix(path, "devices[0].steps[0]."+name) {
 				path = strings.Replace(path, "steps[0]", "steps["+string(rune('0'+i))+"]", 1)

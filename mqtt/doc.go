@@ -3,9 +3,11 @@
 // packets, so that firmware written against it meets here what it meets on a
 // board, bugs included. Each known bug is a switch in [Quirks].
 //
-// It is not a general MQTT library: QoS 2 cannot be published, TLS, websockets
-// and the cloud helper are not modelled (the functions exist and say so), and
-// nothing is stored across a restart.
+// With ModeFixed it is a client with the same functions that keeps to the
+// standard instead: QoS 2 both ways, sessions over reconnects and resets,
+// subscriptions made again, and a closed connection for a broker that breaks a
+// rule. TLS, websockets and the cloud helper are modelled in neither mode (the
+// functions exist and say so).
 //
 // # Threads
 //

@@ -39,7 +39,7 @@ const (
 	DropOfflineQueue trace.DropReason = "offline_queue_full"
 	// DropRepeated: the broker repeated a QoS 2 PUBLISH before its PUBREL; it was
 	// acknowledged again and not passed on again [MQTT-4.3.3-2].
-	DropRepeated trace.DropReason = "qos2_repeated"
+	DropRepeated trace.DropReason = "qos2_duplicate"
 	// DropDeleted: the client was deleted with messages that wait for their
 	// acknowledgement.
 	DropDeleted trace.DropReason = "client_deleted"

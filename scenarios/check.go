@@ -222,6 +222,23 @@ func (c *checker) device(path string, d *Device) {
 	if m.Will != nil {
 		c.topicName(path+".mqtt.will.topic", m.Will.Topic)
 	}
+	if !d.Quirks.Fixed() {
+		const advice = "NetX's client keeps nothing: remove it, or write quirks: none"
+		if m.OfflineQueue > 0 {
+			c.failf(path+".mqtt.offline_queue", advice, "an offline queue for a client with quirks")
+		}
+		if m.Persist {
+			c.failf(path+".mqtt.persist", advice, "a kept session for a client with quirks")
+		}
+	}
+	if b := d.Backoff; b != nil {
+		switch {
+		case d.Reconnect == 0:
+			c.failf(path+".backoff", "add reconnect: with the first pause", "a back-off without reconnect")
+		case b.Max < Duration(d.Reconnect):
+			c.failf(path+".backoff.max", "make it longer, or reconnect shorter", "the longest pause, %s, is shorter than the first, %s", b.Max, Duration(d.Reconnect))
+		}
+	}
 	switch {
 	case d.App != "" && len(d.Steps) > 0:
 		c.failf(path+".app", "remove one of them", "a device has either steps or an app")
@@ -284,8 +301,8 @@ func (c *checker) message(path string, m *Message) {
 	if m.Payload != "" && m.Size > 0 {
 		c.failf(path, "remove one of them", "a message has either a payload or a size")
 	}
-	if m.QoS > 1 {
-		c.failf(path+".qos", "write 0 or 1", "quality of service %d is not modelled", m.QoS)
+	if m.QoS > 2 {
+		c.failf(path+".qos", "write 0, 1 or 2", "%d is not a quality of service", m.QoS)
 	}
 }
 

@@ -38,7 +38,8 @@ const (
 // Values returns the valid profiles.
 func (Profile) Values() []string { return []string{string(ProfileNetX), string(ProfileLinux)} }
 
-// QoS is an MQTT quality of service. The NetX client sends 0 and 1.
+// QoS is an MQTT quality of service. NetX's client refuses to publish, and to
+// subscribe, with 2; with quirks: none it does.
 type QoS uint8
 
 // BrokerKind is what stands at the other end.

@@ -60,7 +60,7 @@ type Traffic struct {
 	// duplicated). Equal messages are counted as often as they were published.
 	// Unknown with a real or a recorded broker.
 	Delivered int `json:"delivered" expr:"delivered"`
-	// Accepted messages of QoS 1 that did not arrive at the broker, those still
+	// Accepted messages of QoS 1 and 2 that did not arrive at the broker, those still
 	// under way at the end included. Unknown with a real or a recorded broker.
 	Lost int `json:"lost" expr:"lost"`
 	// Arrivals at the broker beyond the first of each message. Unknown with a real

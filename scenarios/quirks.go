@@ -66,6 +66,10 @@ func (q Quirks) Client() mqtt.Quirks {
 	return all
 }
 
+// Fixed reports whether the device's MQTT client keeps to the standard: none of
+// the client's bugs is on, and none was the word. See mqtt.ModeFixed.
+func (q Quirks) Fixed() bool { return q.None && q.Client() == mqtt.NoQuirks() }
+
 // Engine returns the quirks of the TCP/IP stack.
 func (q Quirks) Engine() embedded.Quirks {
 	all := embedded.DefaultQuirks()

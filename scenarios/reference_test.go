@@ -133,7 +133,7 @@ func valueWords(t reflect.Type) (string, reflect.Type) {
 	case isScalar(t):
 		words := map[string]string{
 			"string": "text", "int": "number", "uint64": "number", "float64": "number", "bool": "`true`, `false`", "Prefix": "address/length",
-			"Addr": "address", "Pause": "duration, `never`", "Quirks": "`default`, `none`, single ones", "QoS": "`0`, `1`", "Percent": "share", "MAC": "Ethernet address",
+			"Addr": "address", "Pause": "duration, `never`", "Quirks": "`default`, `none`, single ones", "QoS": "`0`, `1`, `2`", "Percent": "share", "MAC": "Ethernet address",
 		}
 		if w, ok := words[t.Name()]; ok {
 			return list + w, nil

@@ -74,10 +74,23 @@ type Device struct {
 	Quirks Quirks `yaml:"quirks" default:"default" alt:"none"`
 	// What the application does when a connection ends or an attempt to connect fails: it connects again after this pause. Default: never.
 	Reconnect Pause `yaml:"reconnect" default:"never" alt:"2s"`
+	// How that pause grows while attempts fail, and how it is spread. Default: it is always the same.
+	Backoff *Backoff `yaml:"backoff"`
 	// What the application does, one after the other. A step that fails is recorded and the next one follows.
 	Steps []Step `yaml:"steps" max:"5000"`
 	// An application written in Go, by the name it is registered with in emu.Options.Apps. Instead of steps.
 	App string `yaml:"app" alt:"my-app"`
+}
+
+// Backoff says how the pause before an attempt to connect grows. It begins with
+// reconnect again after each connection.
+type Backoff struct {
+	// The longest pause.
+	Max Duration `yaml:"max" min:"1ms" max:"8760h" default:"60s" alt:"3s"`
+	// How many times as long the pause is after each attempt in a row that fails, 1 to 100.
+	Factor float64 `yaml:"factor" min:"1" max:"100" default:"2" alt:"3"`
+	// Each pause is spread by this share to either side, as the seed decides.
+	Jitter Percent `yaml:"jitter" default:"0%" alt:"20%"`
 }
 
 // A Pool is a packet pool. Exactly one of Packets and Memory is set.
@@ -104,6 +117,10 @@ type MQTT struct {
 	Login *Login `yaml:"login"`
 	// The message that the broker publishes when the connection ends without a DISCONNECT.
 	Will *Will `yaml:"will"`
+	// How many QoS 1 and 2 messages the client takes while there is no connection, up to 65535, to send them when there is one. Needs quirks: none.
+	OfflineQueue int `yaml:"offline_queue" max:"65535" default:"0" alt:"10"`
+	// Whether the client keeps its session (messages, identifiers, subscriptions) over a reset or a power cut, as in flash. Needs quirks: none.
+	Persist bool `yaml:"persist" default:"false" alt:"true"`
 	// Priority of the client's thread, 0 (highest) to 31.
 	ThreadPriority int `yaml:"thread_priority" min:"0" max:"31" default:"5" alt:"9"`
 }

@@ -147,7 +147,7 @@ func (m *schemaMaker) plain(t reflect.Type) *generator.Schema {
 	case t == reflect.TypeFor[Quirks]():
 		return &generator.Schema{Type: "string", Pattern: Quirks{}.pattern()}
 	case t == reflect.TypeFor[QoS]():
-		return &generator.Schema{Enum: []any{0, 1}}
+		return &generator.Schema{Enum: []any{0, 1, 2}}
 	case t.Implements(reflect.TypeFor[interface{ Values() []string }]()):
 		s := &generator.Schema{Type: "string"}
 		for _, v := range reflect.Zero(t).Interface().(interface{ Values() []string }).Values() {

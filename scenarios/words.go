@@ -37,17 +37,15 @@ func (m *MAC) UnmarshalText(text []byte) (err error) {
 // MarshalText writes m as String does.
 func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
-// UnmarshalText reads 0 or 1.
+// UnmarshalText reads 0, 1 or 2.
 func (q *QoS) UnmarshalText(text []byte) error {
 	switch string(text) {
-	case "0", "1":
+	case "0", "1", "2":
 		*q = QoS(text[0] - '0')
 		return nil
-	case "2":
-		return hint("write 0 or 1", "quality of service 2 is not modelled")
 	}
-	return hint("write 0 or 1", "%q is not a quality of service", text)
+	return hint("write 0, 1 or 2", "%q is not a quality of service", text)
 }
 
-// MarshalText writes 0 or 1.
+// MarshalText writes 0, 1 or 2.
 func (q QoS) MarshalText() ([]byte, error) { return []byte(strconv.Itoa(int(q))), nil }

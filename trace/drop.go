@@ -127,6 +127,8 @@ var explanations = []Explanation{
 	{"held_input_limit", "A client sent too much behind a CONNECT that the timeline holds back; its connection was closed.", "scenario: timeline, broker_delay_connack"},
 	{"unsent_limit", "A client read so slowly that the broker closed its connection with bytes unsent.", "broker: max_unsent"},
 	{string(DropPublishCopy), "The client had no packet to copy one of several messages in a segment into; a QoS 1 message is then never acknowledged.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_packet_receive_process"},
+	{"offline_queue_full", "A message was published without a connection, and as many as the client may hold waited already.", "devices[].mqtt.offline_queue"},
+	{"client_deleted", "The client was deleted while the message waited for its acknowledgement.", "package mqtt, Client.Delete"},
 	{"clean_session", "A message that waited for its acknowledgement was forgotten because the client connected with a clean session.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_client_connect_packet_send"},
 	{string(DropMalformedMQTT), "The client could not parse an MQTT packet.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_packet_receive_process"},
 	{string(DropUnread), "Received messages that the application had not taken were discarded at the disconnect.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_process_disconnect"},

@@ -38,7 +38,7 @@ var statusTexts = []struct {
 	{nic.StillBound, "The socket still has a local port, so it cannot be deleted."},
 	{nic.NoFreePorts, "Every local port is taken."},
 	{nic.InvalidPort, "The port number is not one that a connection can have."},
-	{nic.TxQueueDepth, "The socket's queue of packets that wait for an acknowledgement was full for as long as the call was allowed to wait."},
+	{nic.TxQueueDepth, "The socket's queue of packets that wait for an acknowledgement was full for as long as the call was allowed to wait, or the fixed MQTT client may hold no more messages."},
 	{nic.NotSupported, "The call is not supported in this configuration."},
 	{nic.InvalidParameters, "A parameter has a value that the call does not take."},
 	{nic.PacketOffsetError, "The offset lies behind the data of the packet."},
