@@ -31,17 +31,19 @@ type wire struct {
 	events []trace.Event
 	quiet  bool
 
-	connack    []byte           // nil: none
-	mute       map[byte]bool    // packet types that get no answer
-	tcp        nic.Status       // what Connect comes to
-	holdTCP    bool             // TCP acknowledges nothing: sent packets stay
-	sendStatus nic.Status       // what Send returns
-	closeTakes time.Duration    // of the FIN handshake; negative: for ever
-	onSend     func(frame byte) // after each packet sent
-	raw        func(b []byte)   // the broker, instead of answer
-	reliable   bool             // what does not fit into the pool is sent again, as by TCP
+	connack    []byte               // nil: none
+	mute       map[byte]bool        // packet types that get no answer
+	tcp        nic.Status           // what Connect comes to
+	holdTCP    bool                 // TCP acknowledges nothing: sent packets stay
+	sendStatus nic.Status           // what Send returns
+	closeTakes time.Duration        // of the FIN handshake; negative: for ever
+	onSend     func(frame byte)     // after each packet sent
+	raw        func(b []byte)       // the broker, instead of answer
+	latency    func() time.Duration // of what is sent to raw; nil: 1 ms
+	reliable   bool                 // what does not fit into the pool is sent again, as by TCP
 
 	connected, bound, deleted      bool
+	connections                    int
 	rx, sent                       []*nic.Packet
 	down                           []byte // not sent yet, if reliable
 	readers, closers               *rtos.WaitQueue
@@ -57,6 +59,7 @@ type options struct {
 	offline          int
 	resend           bool
 	session          *mqtt.Session
+	loop             *sim.Loop // nil: a new one
 }
 
 // newWire is makeWire for a test, which fails when a packet gets lost.
@@ -87,7 +90,10 @@ func makeWire(o options) (*wire, error) {
 	if o.id == "" {
 		o.id = "dev"
 	}
-	loop := sim.NewLoop(sim.Config{})
+	loop := o.loop
+	if loop == nil {
+		loop = sim.NewLoop(sim.Config{})
+	}
 	w := &wire{
 		loop: loop, kernel: rtos.NewKernel(loop, rtos.Config{}), log: trace.NewLog(loop.Now), mute: map[byte]bool{},
 		connack: codec.AppendConnack(nil, codec.Connack{}),
@@ -272,6 +278,7 @@ func (w *wire) EstablishNotify(fn func())  { w.establish = fn }
 
 func (w *wire) Connect(to netip.AddrPort, wait rtos.Ticks) nic.Status {
 	w.bound = true
+	w.connections++
 	w.say("tcp connect %v wait %d", to, int32(wait))
 	finish := func() {
 		w.connected = w.tcp.OK()
@@ -306,11 +313,19 @@ func (w *wire) Send(p *nic.Packet, wait rtos.Ticks) nic.Status {
 	} else {
 		p.Release()
 	}
-	answer := w.answer
-	if w.raw != nil {
-		answer = w.raw
+	if w.raw == nil {
+		w.loop.After(time.Millisecond, func() { w.answer(frame) })
+	} else {
+		connection, latency := w.connections, time.Millisecond
+		if w.latency != nil {
+			latency = w.latency()
+		}
+		w.loop.After(latency, func() {
+			if connection == w.connections && w.connected { // else it is lost with the connection
+				w.raw(frame)
+			}
+		})
 	}
-	w.loop.After(time.Millisecond, func() { answer(frame) })
 	if w.onSend != nil {
 		w.onSend(frame[0] >> 4)
 	}

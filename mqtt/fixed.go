@@ -49,7 +49,8 @@ const (
 	maxField    = 65_535 // bytes of a string or of binary data
 	maxFilters  = 1_000  // subscriptions of a client
 	maxSeconds  = 65_535 // of keepalive
-	poolReserve = 2      // packets that messages waiting for an acknowledgement leave for the acknowledgement
+	poolShare   = 4      // messages waiting for an acknowledgement leave the fourth part of the pool to what arrives,
+	poolReserve = 2      // but at least so many packets: without them no acknowledgement gets in
 )
 
 // fixed is the state of ModeFixed. The client's mutex guards it.
@@ -160,7 +161,7 @@ func (c *Client) publishFixed(topic string, message []byte, retain bool, qos uin
 		return 0, c.sendOnce(p, wait)
 	}
 	id := c.takeID()
-	if id == 0 || c.pool.Free() < poolReserve {
+	if id == 0 || c.pool.Free() < max(poolReserve, c.pool.Total()/poolShare) {
 		p.Release()
 		if id == 0 {
 			return 0, nic.TxQueueDepth // all 65,535 are in use
