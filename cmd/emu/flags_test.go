@@ -66,6 +66,11 @@ var flagCases = map[string]flagCase{
 	"show set":       {"show clean-link", "--set pool.packets=20", `packets: 20`},
 	"explain json":   {"explain rx_pool_empty", "--json", `"name": "rx_pool_empty"`},
 	"quirks json":    {"quirks copy_drop", "--json", `"part": "client"`},
+	"netem json":     {"netem delay 1ms --packets 100", "--json", `"canonical": "delay 1ms"`},
+	"netem packets":  {"netem delay 1ms --packets 200", "--packets 100", `(?m)^100 packets of`},
+	"netem every":    {"netem delay 1ms --packets 100", "--every 7ms", `one each 7ms`},
+	"netem size":     {"netem delay 1ms --packets 100", "--size 77", `packets of 77 B`},
+	"netem seed":     {"netem loss 50% --packets 100", "--seed 5", `one each 10ms, seed 5`},
 	"schema result":  {"schema", "--result", `conservation_errors`},
 	"version json":   {"version", "--json", `"hilnet": `},
 }
@@ -75,6 +80,7 @@ var flagTests = map[string]func(*testing.T){
 	"run parallel":   func(t *testing.T) { sideBySide(t, "run", "one.yaml", "two.yaml") },
 	"sweep parallel": func(t *testing.T) { sideBySide(t, "sweep", "one.yaml", "--seeds", "2") },
 	"sweep verify":   runsTwice,
+	"netem tables":   ownTable,
 }
 
 // No flag parses and does nothing: a flag that is in none of the tables fails.
@@ -227,6 +233,7 @@ func TestEveryCommandPrintsWhatItIsFor(t *testing.T) {
 		{"completion fish", "complete -c emu"},
 		{"help run", "run runs built-in scenarios"},
 		{"explain rx_pool_empty", "rx_pool_empty"},
+		{"netem loss 1% --packets 1000", "lost"},
 		{"schema", `"$schema"`},
 		{"version", emu.Version},
 		{"list", "link-drop"},
@@ -236,5 +243,20 @@ func TestEveryCommandPrintsWhatItIsFor(t *testing.T) {
 		if code, out, _ := call(t, strings.Fields(c.args)...); code != exitPass || !strings.Contains(out, c.want) {
 			t.Errorf("emu %s: exit %d, looked for %q in\n%s", c.args, code, c.want, out)
 		}
+	}
+}
+
+// ownTable shows that --tables is where a distribution is looked for.
+func ownTable(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "mine.dist"), []byte("8192"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"netem", "delay 10ms 1ms distribution mine", "--packets", "100"}
+	if code, _, _ := call(t, args...); code != exitUsage {
+		t.Errorf("without the folder: exit %d", code)
+	}
+	if code, out, _ := call(t, append(args, "--tables", dir)...); code != exitPass || !strings.Contains(out, "most 11ms") {
+		t.Errorf("exit %d\n%s", code, out)
 	}
 }
