@@ -13,8 +13,8 @@ import (
 // packet_time_ns, get_slot_next, netem_change.
 
 // MaxQueued bounds the frames in a Qdisc whatever its limit says, so that no
-// setting takes unbounded memory.
-const MaxQueued = 1 << 20
+// setting takes unbounded memory: 200 MiB.
+const MaxQueued = 1 << 17
 
 // A Ledger is told of every frame that a Qdisc does not just pass on.
 type Ledger interface {
@@ -86,12 +86,17 @@ func (c *Config) LoadTables(folders ...string) (t Tables, err error) {
 // pool: it gives the seed if the Config has none, and what netem never takes
 // from its seeded generator.
 func NewQdisc(now sim.Time, cfg Config, tables Tables, ledger Ledger, entropy func() uint32) (*Qdisc, error) {
-	q := &Qdisc{ledger: ledger, entropy: entropy}
-	q.prng.Seed(uint64(entropy())<<32 | uint64(entropy()))
+	q := newQdisc(ledger, entropy)
 	if err := q.Change(now, cfg, tables); err != nil {
 		return nil, err
 	}
 	return q, nil
+}
+
+func newQdisc(ledger Ledger, entropy func() uint32) *Qdisc {
+	q := &Qdisc{ledger: ledger, entropy: entropy}
+	q.prng.Seed(uint64(entropy())<<32 | uint64(entropy()))
+	return q
 }
 
 // Change replaces the configuration between two packets. Packets that wait keep
@@ -102,9 +107,14 @@ func (q *Qdisc) Change(now sim.Time, cfg Config, tables Tables) error {
 	if err := cfg.valid(tables); err != nil {
 		return err
 	}
+	q.change(now, cfg, tables)
+	return nil
+}
+
+func (q *Qdisc) change(now sim.Time, cfg Config, tables Tables) {
 	q.cfg, q.table, q.slotTable = cfg, tables.Delay, tables.Slot
 	q.limit = int(min(cfg.Limit, MaxQueued))
-	q.limitText = fmt.Sprintf("limit %d", cfg.Limit)
+	q.limitText = fmt.Sprintf("limit %d", q.limit)
 	q.counter = 0
 	q.sigma = int32(min(cfg.Jitter, math.MaxInt32))
 
@@ -129,7 +139,6 @@ func (q *Qdisc) Change(now sim.Time, cfg Config, tables Tables) error {
 	if cfg.HasSeed {
 		q.prng.Seed(cfg.Seed)
 	}
-	return nil
 }
 
 // valid checks what a Config that Parse has not made may have wrong.
