@@ -172,3 +172,21 @@ func shell(t *testing.T, dir string, env []string, line string) {
 		t.Fatalf("%s: %v\n%s", line, err, out)
 	}
 }
+
+// The commands of the page on netem are run as they stand there.
+func TestTheCommandsOfTheNetemPageWork(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(linktest.Root(t), "docs", "netem.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^emu (netem) "([^"]+)"(.*)$`).FindAllStringSubmatch(string(page), -1)
+	if len(found) < 3 {
+		t.Fatalf("the page has %d commands", len(found))
+	}
+	for _, m := range found {
+		args := append([]string{m[1], m[2], "--packets", "20000"}, strings.Fields(m[3])...)
+		if code, out, errs := call(t, args...); code != exitPass || len(out) < 200 {
+			t.Errorf("%s: exit %d\n%s%s", m[0], code, out, errs)
+		}
+	}
+}
