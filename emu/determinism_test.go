@@ -36,6 +36,7 @@ func TestGOMAXPROCSIsWhatTheUserSetAndDecidesNothing(t *testing.T) {
 	before := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(before)
 	want := record(t, open(t, "link-drop"), Options{Seed: seedOf(7)})
+	want6 := record(t, open(t, "connect-v6"), Options{Seed: seedOf(7)})
 	for _, procs := range []int{1, 2, 3, 4, 8} {
 		runtime.GOMAXPROCS(procs)
 		got := record(t, open(t, "link-drop"), Options{Seed: seedOf(7)})
@@ -45,6 +46,12 @@ func TestGOMAXPROCSIsWhatTheUserSetAndDecidesNothing(t *testing.T) {
 		if !same(t, want.dir, got.dir) {
 			t.Errorf("GOMAXPROCS %d: other files than with %d", procs, before)
 		}
+		if got := record(t, open(t, "connect-v6"), Options{Seed: seedOf(7)}); !same(t, want6.dir, got.dir) {
+			t.Errorf("IPv6, GOMAXPROCS %d: other files than with %d", procs, before)
+		}
+	}
+	if other := record(t, open(t, "connect-v6"), Options{Seed: seedOf(8)}); same(t, want6.dir, other.dir) {
+		t.Error("IPv6: seed 8 gives the files of seed 7")
 	}
 	if other := record(t, open(t, "link-drop"), Options{Seed: seedOf(8)}); same(t, want.dir, other.dir) {
 		t.Error("seed 8 gives the files of seed 7")

@@ -11,6 +11,7 @@ import (
 	"hilnet/scenarios"
 	"hilnet/sim"
 	"hilnet/sim/rtos"
+	"hilnet/stack"
 	"hilnet/trace"
 )
 
@@ -45,7 +46,8 @@ type machine struct {
 	pool   *nic.Pool
 	nic    *nic.NIC
 	host   host
-	port   link.Sink // for arriving frames
+	host6  *stack.Host // of a device that speaks IPv6, else nil
+	port   link.Sink   // for arriving frames
 	halted bool
 	client *mqtt.Client
 
@@ -169,13 +171,14 @@ func (d *device) ticks(wait time.Duration) rtos.Ticks {
 }
 
 // connect connects with the scenario's options.
-func (d *device) connect() mqtt.Status {
+func (d *device) connect(t *sim.Task) mqtt.Status {
 	m := &d.cfg.MQTT
 	d.trying = true
 	defer func() {
 		d.trying = false
 		d.changed.Broadcast()
 	}()
+	peer := d.peer(t)
 	// NetX forgets both at every disconnect, so they are set before each connect.
 	if m.Login != nil {
 		if s := d.client.LoginSet([]byte(m.Login.User), []byte(m.Login.Password)); !s.OK() {
@@ -187,7 +190,7 @@ func (d *device) connect() mqtt.Status {
 			return s
 		}
 	}
-	return d.client.Connect(d.world.brokerAddr(), uint32(m.Keepalive.Std()/time.Second), m.CleanSession, d.ticks(m.Wait.Std()))
+	return d.client.Connect(peer, uint32(m.Keepalive.Std()/time.Second), m.CleanSession, d.ticks(m.Wait.Std()))
 }
 
 // keepConnected connects again, a pause after a connection has ended or an
@@ -209,7 +212,7 @@ func (d *device) keepConnected(t *sim.Task) {
 		t.Sleep(backoff.Pause(failed, draws))
 		if d.wanted && !d.connected && !d.trying {
 			failed++
-			d.connect()
+			d.connect(t)
 		}
 	}
 }

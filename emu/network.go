@@ -38,6 +38,7 @@ func (w *World) join(sw *link.Switch, device *scenarios.Device, l *link.Link) li
 	p := sw.Port(l.Down)
 	if w.sc.Access == scenarios.AccessIsolated {
 		p.Own(device.Address.Addr())
+		w.own6(p, device.Address6, wire.MAC(device.MAC))
 	}
 	return p
 }
@@ -48,9 +49,12 @@ func (w *World) uplink(sw *link.Switch, p *link.Port) {
 		return
 	}
 	sw.Uplink(p)
-	p.Own(w.sc.Broker.Address.Addr())
-	if w.sc.Broker.Tap != nil {
-		p.Own(w.sc.Broker.Tap.Address.Addr())
+	b := &w.sc.Broker
+	p.Own(b.Address.Addr())
+	w.own6(p, scenarios.Address6{Prefix: b.Address6.Prefix}, wire.MAC(brokerMAC))
+	if b.Tap != nil {
+		p.Own(b.Tap.Address.Addr())
+		w.own6(p, scenarios.Address6{Prefix: b.Tap.Address6.Prefix}, wire.MAC(brokerMAC))
 	}
 }
 
@@ -104,6 +108,7 @@ func (w *World) newModelNetwork() (network, error) {
 	n.sw.OnDrop(func(f *link.Frame, v link.Verdict) { w.switchDrop(f, v, points) })
 	host, err = stack.New(w.loop, w.trace, stack.Config{
 		Node: brokerNode, MAC: wire.MAC(brokerMAC), Addr: w.sc.Broker.Address, MTU: brokerMTU, Profile: stack.Linux(),
+		Addr6: w.sc.Broker.Address6.Prefix, Advertise: w.advertised(),
 	}, out)
 	if err != nil {
 		return nil, fmt.Errorf("emu: broker: %w", err)
@@ -194,7 +199,7 @@ func (w *World) newTapNetwork() (network, error) {
 	cfg := w.sc.Broker.Tap
 	var err error
 	n.tap, err = tap.Open(tap.Config{
-		Name: cfg.Name, Address: cfg.Address, Namespace: cfg.Netns,
+		Name: cfg.Name, Address: cfg.Address, Address6: cfg.Address6.Prefix, Namespace: cfg.Netns,
 		Node: tapNode, Loop: w.loop, Trace: w.trace, Clock: w.pacer.Now, Received: n.received, Sent: n.sent,
 	})
 	if err != nil {

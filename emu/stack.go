@@ -2,6 +2,7 @@ package emu
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"hilnet/mqtt"
@@ -60,6 +61,7 @@ func (w *World) newGVisor(m *machine, d *device) (mqtt.Socket, error) {
 	h, err := stack.New(w.loop, w.trace, stack.Config{
 		Node: d.cfg.Name, MAC: wire.MAC(d.cfg.MAC), Addr: d.cfg.Address, Gateway: d.cfg.Gateway, MTU: d.cfg.MTU,
 		Profile: stack.Linux(), Boot: d.boots,
+		Addr6: d.cfg.Address6.Prefix, SLAAC: d.cfg.Address6.SLAAC, DAD: d.cfg.DAD,
 	}, nil)
 	if err != nil {
 		return nil, err
@@ -69,5 +71,9 @@ func (w *World) newGVisor(m *machine, d *device) (mqtt.Socket, error) {
 		return nil, err
 	}
 	m.host, m.port = gvisorHost{h}, h.Port()
+	if d.cfg.Address6.IsSet() {
+		m.host6 = h
+		h.OnAddr6(func(netip.Prefix) { m.changed.Broadcast() })
+	}
 	return h.NewSocket(d.cfg.Name + " socket"), nil
 }

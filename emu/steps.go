@@ -23,7 +23,7 @@ func (d *device) step(t *sim.Task, s *scenarios.Step) {
 	case s.Connect != nil:
 		d.wanted = true
 		if !d.connected {
-			d.connect()
+			d.connect(t)
 		}
 	case s.Disconnect != nil:
 		d.wanted = false

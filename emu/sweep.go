@@ -115,7 +115,7 @@ func (s *Sweep) checkAxes() error {
 			}
 		}
 	}
-	if _, err := Set(sc, s.settings(0)...); err != nil {
+	if _, err := sc.With(s.settings(0)...); err != nil {
 		return err
 	}
 	// Each value beside the first ones of the other axes.
@@ -123,7 +123,7 @@ func (s *Sweep) checkAxes() error {
 	for i := len(s.config.Axes) - 1; i >= 0; i-- {
 		n := int64(len(s.config.Axes[i].Values))
 		for k := int64(1); k < n; k++ {
-			if _, err := Set(sc, s.settings(k*step)...); err != nil {
+			if _, err := sc.With(s.settings(k * step)...); err != nil {
 				return err
 			}
 		}
@@ -177,10 +177,10 @@ func (s *Sweep) Header() SweepHeader { return s.header }
 func (s *Sweep) Total() int64 { return s.header.shardTotal() }
 
 // settings returns the values of a combination.
-func (s *Sweep) settings(combination int64) []Setting {
-	all := make([]Setting, len(s.config.Axes))
+func (s *Sweep) settings(combination int64) []scenarios.Set {
+	all := make([]scenarios.Set, len(s.config.Axes))
 	for i, v := range valuesOf(s.config.Axes, combination) {
-		all[i] = Setting{s.config.Axes[i].Key, v}
+		all[i] = scenarios.Set{Key: s.config.Axes[i].Key, Value: v}
 	}
 	return all
 }
@@ -208,7 +208,7 @@ func (r *sweepRunner) run(ctx context.Context, job int64) (*SweepRun, error) {
 	h := &r.sweep.header
 	combination := job / int64(h.Seeds)
 	if r.scenario == nil || r.combination != combination {
-		sc, err := Set(r.sweep.config.Scenario, r.sweep.settings(combination)...)
+		sc, err := r.sweep.config.Scenario.With(r.sweep.settings(combination)...)
 		if err != nil {
 			return nil, err
 		}

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+
+	"hilnet/scenarios"
 )
 
 // MaxAxisValues bounds the values of one axis.
 const MaxAxisValues = 100_000
 
-// An Axis is a key of the scenario, as in [Setting], and the values that a sweep
+// An Axis is a key of the scenario, as in [scenarios.Set], and the values that a sweep
 // gives it.
 type Axis struct {
 	Key    string   `json:"key"`
@@ -20,7 +22,7 @@ type Axis struct {
 // ranges with a step (100ms..1000ms/100ms), also mixed. In a range the unit may
 // stand at its end only (0..5%).
 func ParseAxis(s string) (Axis, error) {
-	set, err := ParseSetting(s)
+	set, err := scenarios.ParseSet(s)
 	if err != nil {
 		return Axis{}, err
 	}

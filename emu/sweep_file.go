@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"hilnet/scenarios"
 )
 
 // SweepFormat is the version of the file of results. It grows when a field
@@ -38,11 +40,11 @@ func (h *SweepHeader) Command(r *SweepRun) string {
 	return RunCommand(h.Source, h.settings(r.Values), r.Seed)
 }
 
-func (h *SweepHeader) settings(values []string) []Setting {
-	var all []Setting
+func (h *SweepHeader) settings(values []string) []scenarios.Set {
+	var all []scenarios.Set
 	for i, a := range h.Axes {
 		if i < len(values) {
-			all = append(all, Setting{a.Key, values[i]})
+			all = append(all, scenarios.Set{Key: a.Key, Value: values[i]})
 		}
 	}
 	return all
@@ -50,7 +52,7 @@ func (h *SweepHeader) settings(values []string) []Setting {
 
 // RunCommand returns the command that runs a scenario with some settings and a
 // seed.
-func RunCommand(source string, settings []Setting, seed uint64) string {
+func RunCommand(source string, settings []scenarios.Set, seed uint64) string {
 	var b strings.Builder
 	b.WriteString("emu run " + Quote(source))
 	for _, s := range settings {

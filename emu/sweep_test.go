@@ -200,7 +200,7 @@ func TestARunOfASweepIsTheRunThatItsCommandNames(t *testing.T) {
 	if got, want := r.Header.Command(run), "emu run short.yaml --set pool.packets=16 --set link.loss=0% --seed 3"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	sc, err := emu.Set(config.Scenario, emu.Setting{Key: "pool.packets", Value: "16"}, emu.Setting{Key: "link.loss", Value: "0%"})
+	sc, err := config.Scenario.With(scenarios.Set{Key: "pool.packets", Value: "16"}, scenarios.Set{Key: "link.loss", Value: "0%"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -218,3 +218,48 @@ func compareWithTcpdump(t *testing.T, ours, theirs string) {
 		}
 	}
 }
+
+const tap6Scenario = `
+version: 1
+name: tap6
+clock: real
+duration: 4s
+devices:
+  - profile: linux
+    address6: "fd00:0:0:7::2/64"
+    mqtt: {client_id: device, family: ipv6}
+    steps:
+      - connect
+      - publish: {topic: telemetry, payload: by IPv6, qos: 1}
+      - wait_for: {event: acked, timeout: 1s}
+      - disconnect
+broker:
+  kind: tap
+  tap: {name: hil0, netns: NETNS, address6: "fd00:0:0:7::1/64"}
+expect: [connects == 1, acknowledged == 1]
+`
+
+// By IPv6 too the device is a host among real ones: the kernel answers its
+// neighbour solicitations, and mosquitto its client.
+func TestADeviceOnATapSpeaksIPv6(t *testing.T) {
+	linktest.Require(t, "tun", "netns", "mosquitto", "tshark")
+	ns := linktest.Namespace(t)
+	broker := ns.Mosquitto(netip.MustParseAddrPort("127.0.0.1:1882"), "listener 1883 ::")
+	sc, err := scenarios.Load("tap6.yaml", []byte(strings.Replace(tap6Scenario, "NETNS", ns.Name, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	result, err := emu.Run(t.Context(), sc, emu.Options{Out: out})
+	if err != nil || result.Verdict != emu.Pass {
+		t.Fatalf("%v, %+v", err, result)
+	}
+	if log := broker.Output(); !strings.Contains(log, "fd00:0:0:7::2") {
+		t.Errorf("mosquitto says\n%s", log)
+	}
+	for _, filter := range []string{"icmpv6.type == 136 && ipv6.src == fd00:0:0:7::1", "mqtt.msgtype == 4 && ipv6.dst == fd00:0:0:7::2"} {
+		if linktest.Tshark(t, "-r", filepath.Join(out, "tap6.device.pcapng"), "-Y", filter) == "" {
+			t.Errorf("no frame is %s", filter)
+		}
+	}
+}

@@ -3,6 +3,12 @@ package scenarios
 // head is where keys of the root can be put.
 const head = "duration: 60s"
 
+// linux6 makes the device one that may speak IPv6.
+const linux6 = "    profile: linux\n"
+
+// with6 adds a device in a scenario with IPv6.
+func with6(device string) string { return "  - " + device + "\nnetwork6: fd00::/64\n" }
+
 // brokenToo are broken scenarios of fleets, power, triggers, parameters,
 // includes, users and the plan of addresses.
 var brokenToo = []brokenScenario{
@@ -53,6 +59,34 @@ var brokenToo = []brokenScenario{
 	{cut, "{at: 1s, label: a, do: reboot}\n  - {at: 2s, label: a, do: reboot}", "16:21", `the label "a" is taken`, "own label"},
 	{cut, "{at: 1s, label: A cut, do: reboot}", "15:21", "not a label", "lower-case"},
 	{cut, "{at: 1s, label: a, do: reboot}\n  - {after: {label: a, device: device}, do: reboot}", "16:32", "belongs to no device", "remove"},
+	// IPv6.
+	{pool, linux6 + "    address6: fd00::2\n" + pool, "7:15", "lacks its prefix length", "fd00::2/64"},
+	{pool, linux6 + "    address6: 10.0.0.2/24\n" + pool, "7:15", "is an IPv4 address", "without the 6"},
+	{pool, linux6 + "    address6: slac\n" + pool, "7:15", "not an IPv6 address", `did you mean "slaac"?`},
+	{pool, linux6 + "    address6: fd00::g/64\n" + pool, "7:15", "not an IPv6 address", "fd00::2/64"},
+	{pool, linux6 + "    address6: fe80::1%eth0\n" + pool, "7:15", "has a zone", "one interface"},
+	{pool, linux6 + "    address6: fd00::2/64\n" + pool, "7:15", "the broker has no IPv6 address", "network6: fd00::/64"},
+	{pool, linux6 + "    address6: slaac\n" + pool, "7:15", "the broker has no IPv6 address", "network6: fd00::/64"},
+	{pool, linux6 + "    mtu: 1000\n    address6: slaac\n" + pool, "7:10", "packets of 1280 bytes", "1280 or more"},
+	{pool, linux6 + "    dad: 3\n" + pool, "7:10", "no IPv6 address", "add address6"},
+	{pool, linux6 + "    dad: 11\n" + pool, "7:10", "too large", "at most 10"},
+	{pool, pool + "    address6: slaac\n", "7:15", "the profile netx has IPv4 only", "profile: linux"},
+	{"{client_id: device, keepalive: 30s}", "{family: ipv6}", "6:20", "no IPv6 address to connect by", "profile: linux"},
+	{"{client_id: device, keepalive: 30s}", "{family: ipv6}\n    profile: linux", "6:20", "no IPv6 address to connect by", "address6: slaac"},
+	{"{client_id: device, keepalive: 30s}", "{family: v6}", "6:20", `"v6" is not known here`, "ipv4"},
+	{head, head + "\nnetwork6: fd00::/64", "4:11", "no device speaks IPv6", "profile: linux"},
+	{head, head + "\nnetwork6: fd00::1/64", "4:11", "an address in a network", "write fd00::/64"},
+	{head, head + "\nnetwork6: ff02::/64", "4:11", "not a network for", "fd00::/64"},
+	{head, head + "\nnetwork6: fd00::/128", "4:11", "not a network for", "8 to 126"},
+	{head, head + "\nnetwork6: 10.0.0.0/24", "4:11", "is an IPv4 address", "without the 6"},
+	{broker, "broker: {address6: fd01::1/64}\nnetwork6: fd00::/64", "13:20", "not in the network fd00::/64", "choose one"},
+	{broker, "broker: {address6: fd00::/64}", "13:20", "not the address of a host", "another"},
+	{steps, steps + with6("{name: b, profile: linux, steps: [connect], address6: fd00::1/64}"), "10:59", "the address fd00::1 is taken by the broker", "own address"},
+	{steps, steps + with6("{name: b, profile: linux, steps: [connect], address6: fd01::2/64}"), "10:59", "different networks", "fd00::/64"},
+	{steps, steps + with6("{name: b, profile: linux, steps: [connect], address6: fe80::2/64}"), "10:59", "link-local", "another network"},
+	{steps, steps + with6("{name: b, profile: linux, steps: [connect], count: 9, address6: \"fd00::ffff:ffff:ffff:fffc/64\"}"), "10:69", "do not fit", "earlier address"},
+	{steps, steps + "  - {name: b, profile: linux, steps: [connect], address6: slaac}\nnetwork6: fd00::/112\n", "10:59", "network of 112 bits", "64 bits"},
+	{steps, steps + "  - {name: b, profile: linux, steps: [connect], count: 9}\nnetwork6: fd00::/126\n", "10:5", "different networks", "larger network"},
 	// Parameters.
 	{delay, "    delay: ${dely}", "12:12", `no parameter is called "dely"`, "add params:"},
 	{head, "params: {delay: 5ms}\n" + head + "\nabout: ${delay} ${dealy}", "5:8", `no parameter is called "dealy"`, `did you mean "delay"?`},

@@ -31,6 +31,7 @@ func (c *checker) run() {
 		c.device(index("devices", i), &c.s.Devices[i])
 	}
 	c.addresses()
+	c.addresses6()
 	if len(c.errs) > 0 {
 		return
 	}

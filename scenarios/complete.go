@@ -64,7 +64,7 @@ func (s *Scenario) ErrorAt(path, msg, what string) *Error {
 // relative name begins in the folder of the scenario file that holds the value.
 func (s *Scenario) FilePath(path, name string) string {
 	text := s.place(path).text
-	if filepath.IsAbs(name) || text == nil {
+	if filepath.IsAbs(name) || text == nil || strings.HasPrefix(text.file, setFile) {
 		return name
 	}
 	return filepath.Join(filepath.Dir(text.file), name)
@@ -112,6 +112,7 @@ func (s *Scenario) fill() {
 		}
 	}
 	s.fillAddresses()
+	s.fillAddresses6()
 	s.fillLinks()
 	s.fillFleet()
 	for i := range s.Timeline {

@@ -18,13 +18,16 @@ type Error struct {
 	Hint         string // what to do about it, or ""
 	Excerpt      string // the lines around it with a caret, or ""
 
-	text int // number of the file, for the order
+	text  int  // number of the file, for the order
+	bySet bool // the file is right without the overrides
 }
 
 // Error returns position, message, hint and excerpt.
 func (e *Error) Error() string {
 	var b strings.Builder
 	switch {
+	case strings.HasPrefix(e.File, setFile):
+		b.WriteString(e.File + ": ")
 	case e.Line > 0:
 		fmt.Fprintf(&b, "%s:%d:%d: ", e.File, e.Line, e.Column)
 	case e.Path != "":
@@ -68,6 +71,7 @@ func (e Errors) Unwrap() []error {
 type source struct {
 	places map[string]place // by path
 	params []Param
+	reload func([]Set) (*Scenario, error) // reads the same texts, with more overrides
 }
 
 // A textFile is the text of one file.

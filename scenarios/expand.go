@@ -109,6 +109,7 @@ func (c *checker) template(path string, d *Device) {
 		c.failf(path+".mqtt.client_id", "write "+id+"-"+numberMark+", or leave it out",
 			"%d devices with one client identifier would push each other out of the broker", d.Count)
 	}
+	c.template6(path, d)
 	if d.Address.IsValid() && d.Address.Addr().Is4() && !d.Address.Contains(after4(d.Address.Addr(), d.Count-1)) {
 		c.failf(path+".address", "choose a larger network, or an earlier address", "%d devices from %s on do not fit into %s", d.Count, d.Address.Addr(), d.Address.Masked())
 	}
@@ -130,6 +131,9 @@ func (d *Device) number(i int) Device {
 	}
 	if one.Address.IsValid() {
 		one.Address = netip.PrefixFrom(after4(one.Address.Addr(), i), one.Address.Bits())
+	}
+	if p := one.Address6.Prefix; p.IsValid() {
+		one.Address6.Prefix = netip.PrefixFrom(after6(p.Addr(), i), p.Bits())
 	}
 	return one
 }

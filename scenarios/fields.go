@@ -246,20 +246,27 @@ func (f *field) compare(v reflect.Value, bound string) int {
 // setDefaults sets every field of the struct v that has a default to it.
 func setDefaults(v reflect.Value) {
 	for _, f := range fieldsOf(v.Type()) {
-		fv := v.FieldByIndex(f.index)
-		switch {
-		case f.def != "" && fv.Kind() == reflect.Slice:
-			fv.Set(reflect.MakeSlice(f.typ, 0, 2))
-			for _, item := range strings.Split(strings.Trim(f.def, "[]"), ", ") {
-				e := reflect.New(f.typ.Elem()).Elem()
-				mustSet(e, item)
-				fv.Set(reflect.Append(fv, e))
-			}
-		case f.def != "":
-			mustSet(fv, f.def)
-		case fv.Kind() == reflect.Struct && !isScalar(f.typ):
-			setDefaults(fv)
+		if fv := v.FieldByIndex(f.index); f.def != "" || fv.Kind() == reflect.Struct && !isScalar(f.typ) {
+			setDefault(fv, &f)
 		}
+	}
+}
+
+// setDefault sets v to what it is when a file does not have its key.
+func setDefault(v reflect.Value, f *field) {
+	v.SetZero()
+	switch {
+	case f.def != "" && v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(f.typ, 0, 2))
+		for _, item := range strings.Split(strings.Trim(f.def, "[]"), ", ") {
+			e := reflect.New(f.typ.Elem()).Elem()
+			mustSet(e, item)
+			v.Set(reflect.Append(v, e))
+		}
+	case f.def != "":
+		mustSet(v, f.def)
+	case v.Kind() == reflect.Struct && !isScalar(f.typ):
+		setDefaults(v)
 	}
 }
 

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -256,7 +257,7 @@ func TestBadOverridesAreRefusedWithPositionAndHint(t *testing.T) {
 		{base, "links[3].delay", "5s", "1:1", `no entry "3"`, "one of: 0, *"},
 		{base, "links[nolink].delay", "5s", "1:1", `no entry "nolink"`, "one of"},
 		{base, "pool.packets", "0", "1:14", "too small", "65535"},
-		{base, "pool.packets", "", "1:14", "has no value", "equals sign"},
+		{base, "name", "", "1:6", "cannot be left out", "equals sign"},
 		{base, "pool.packets.x", "1", "1:1", "no parameter and no key", ""},
 		{base, "seed[0]", "1", "1:1", "not a list", "brackets"},
 		{base, "timeline[0].do", "leak", "1:1", "an override cannot", "it takes"},
@@ -274,7 +275,7 @@ func TestBadOverridesAreRefusedWithPositionAndHint(t *testing.T) {
 			t.Errorf("%s=%s: error %v", c.key, c.value, err)
 			continue
 		}
-		if c.at != "" && !strings.HasPrefix(e.Error(), "--set:"+c.at+": ") || !strings.Contains(e.Msg, c.msg) || !strings.Contains(e.Hint, c.hint) {
+		if !strings.HasPrefix(e.Error(), "--set "+c.key+"="+c.value+": ") && c.at != "" || c.at != "" && fmt.Sprintf("%d:%d", e.Line, e.Column) != c.at || !strings.Contains(e.Msg, c.msg) || !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("%s=%s: %v", c.key, c.value, err)
 		}
 	}

@@ -60,10 +60,13 @@ func Source(name string) ([]byte, error) {
 }
 
 // Open loads a built-in scenario.
-func Open(name string) (*Scenario, error) {
+func Open(name string) (*Scenario, error) { return OpenWith(name, nil) }
+
+// OpenWith is Open with overrides.
+func OpenWith(name string, overrides []Set) (*Scenario, error) {
 	data, err := Source(name)
 	if err != nil {
 		return nil, err
 	}
-	return Load(name+".yaml", data)
+	return LoadWith(name+".yaml", data, overrides)
 }

@@ -83,6 +83,24 @@ func LoadWith(name string, data []byte, overrides []Set) (*Scenario, error) {
 
 func loadFrom(name string, data []byte, overrides []Set, open func(string) ([]byte, error)) (*Scenario, error) {
 	src := &source{places: map[string]place{}}
+	texts := map[string][]byte{} // of included files, for reload
+	again := func(sets []Set) (*Scenario, error) {
+		return loadFrom(name, data, sets, func(name string) ([]byte, error) {
+			if text, ok := texts[name]; ok {
+				return text, nil
+			}
+			return open(name)
+		})
+	}
+	src.reload = func(more []Set) (*Scenario, error) { return again(slices.Concat(overrides, more)) }
+	read := open
+	open = func(name string) ([]byte, error) {
+		text, err := read(name)
+		if err == nil {
+			texts[name] = text
+		}
+		return text, err
+	}
 	l := &loader{open: open, from: map[string]place{}, d: &decoder{src: src, unused: map[string]place{}}}
 	f := &File{}
 	f.src = src
@@ -97,6 +115,7 @@ func loadFrom(name string, data []byte, overrides []Set, open func(string) ([]by
 		slices.SortStableFunc(errs, func(a, b *Error) int {
 			return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 		})
+		errs.blame(overrides, again)
 		return nil, errs
 	}
 	return &f.Scenario, nil

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Resolved validates a copy of s and writes it as YAML with every default spelt
@@ -118,6 +120,8 @@ func (w *writer) indent(n int) { w.WriteString(strings.Repeat("  ", n)) }
 // value writes what follows a colon or a hyphen, up to the end of the line.
 func (w *writer) value(v reflect.Value, indent int) {
 	switch {
+	case v.Kind() == reflect.String && isBlock(v.String()):
+		w.block(escape(v.String()), indent+1)
 	case isScalar(v.Type()):
 		w.WriteString(" " + scalar(v) + "\n")
 	case v.Kind() == reflect.Pointer:
@@ -133,6 +137,38 @@ func (w *writer) value(v reflect.Value, indent int) {
 		w.WriteString("\n")
 		w.indent(indent + 1)
 		w.fields(all, indent+1)
+	}
+}
+
+// isBlock reports whether a text of several lines can be written as it is, behind
+// a vertical bar.
+func isBlock(s string) bool {
+	s = strings.TrimSuffix(s, "\n")
+	if !strings.Contains(s, "\n") || !utf8.ValidString(s) || strings.HasSuffix(s, "\n") || strings.ContainsFunc(s, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
+		return false
+	}
+	for line := range strings.SplitSeq(s, "\n") {
+		if strings.TrimSpace(line) != line {
+			return false // what counts as indentation is not for us to find out
+		}
+	}
+	return s[0] != '\n'
+}
+
+// block writes a text in lines of its own.
+func (w *writer) block(s string, indent int) {
+	if body, ends := strings.CutSuffix(s, "\n"); ends {
+		w.WriteString(" |\n")
+		s = body
+	} else {
+		w.WriteString(" |-\n")
+	}
+	for line := range strings.SplitSeq(s, "\n") {
+		if line != "" {
+			w.indent(indent)
+			w.WriteString(line)
+		}
+		w.WriteString("\n")
 	}
 }
 

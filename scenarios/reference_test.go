@@ -132,7 +132,7 @@ func valueWords(t reflect.Type) (string, reflect.Type) {
 		return list + "`" + strings.Join(reflect.Zero(t).Interface().(enum).Values(), "`, `") + "`", nil
 	case isScalar(t):
 		words := map[string]string{
-			"string": "text", "int": "number", "uint64": "number", "float64": "number", "bool": "`true`, `false`", "Prefix": "address/length",
+			"string": "text", "int": "number", "uint64": "number", "float64": "number", "bool": "`true`, `false`", "Prefix": "address/length", "Prefix6": "IPv6 address/length", "Address6": "IPv6 address/length, `slaac`, `none`",
 			"Addr": "address", "Pause": "duration, `never`", "Quirks": "`default`, `none`, single ones", "QoS": "`0`, `1`, `2`", "Percent": "share", "MAC": "Ethernet address",
 		}
 		if w, ok := words[t.Name()]; ok {

@@ -23,6 +23,8 @@ type Scenario struct {
 	Duration Duration `yaml:"duration" min:"1ms" max:"8760h" default:"60s" alt:"30s"`
 	// The network that broker and devices get their addresses from: the first one is the broker's, the next ones are the devices', in their order. Default: the broker's network.
 	Network netip.Prefix `yaml:"network" alt:"10.9.0.0/16"`
+	// The network that IPv6 addresses come from: the first one is the broker's, the next ones are those of the devices of profile linux, in their order. Default: nobody has an IPv6 address but those who say so.
+	Network6 Prefix6 `yaml:"network6" alt:"fd77::/64"`
 	// The devices.
 	Devices []Device `yaml:"devices" required:"true" min:"1" max:"16000"`
 	// The links, at most one for each device. A device without an entry has a link that changes nothing.
@@ -58,6 +60,10 @@ type Device struct {
 	Address netip.Prefix `yaml:"address" alt:"10.0.0.77/24"`
 	// Default gateway, an address on the device's network. Default: none.
 	Gateway netip.Addr `yaml:"gateway" alt:"10.0.0.1"`
+	// IPv6 address and prefix length; slaac: made of the network that the broker then advertises (RFC 4862), which must be one of 64 bits; none. Profile linux only. Default: the next one in network6, where there is one.
+	Address6 Address6 `yaml:"address6" alt:"fd00::77/64"`
+	// How many neighbour solicitations look for another holder of an IPv6 address before the device uses it, as DupAddrDetectTransmits of RFC 4862; 0: none. Linux sends 1, and uses the address 1 to 2 seconds after its start.
+	DAD int `yaml:"dad" max:"10" default:"1" alt:"3"`
 	// Longest IP packet in bytes, 576 to 9000.
 	MTU int `yaml:"mtu" min:"576" max:"9000" default:"1500" alt:"1280"`
 	// The packet pool that the device receives into and sends from.
@@ -113,6 +119,8 @@ type MQTT struct {
 	CleanSession bool `yaml:"clean_session" default:"true" alt:"false"`
 	// How long a call of the client may block (its wait option), rounded up to a clock tick of 10 ms.
 	Wait Duration `yaml:"wait" max:"24h" default:"5s" alt:"100ms"`
+	// The version of IP to connect by. auto: IPv6 where the device and the broker have it, else IPv4. A connect by IPv6 first waits until the device may use an address, at most for the time in wait; then auto takes IPv4 instead.
+	Family Family `yaml:"family" default:"auto" alt:"ipv4"`
 	// User name and password.
 	Login *Login `yaml:"login"`
 	// The message that the broker publishes when the connection ends without a DISCONNECT.
@@ -186,6 +194,8 @@ type Broker struct {
 	Kind BrokerKind `yaml:"kind" default:"model"`
 	// IPv4 address and prefix length that the devices connect to. Default: 10.0.0.1/24, with kind tap the TAP's own address.
 	Address netip.Prefix `yaml:"address" alt:"10.0.0.99/24"`
+	// IPv6 address and prefix length. Default: the first one in network6, with kind tap the TAP's own, otherwise none.
+	Address6 Prefix6 `yaml:"address6" alt:"fd00::99/64"`
 	// TCP port.
 	Port int `yaml:"port" min:"1" max:"65535" default:"1883" alt:"1884"`
 	// Who may connect, with kind model only. Default: everybody, with or without a user name.
@@ -247,6 +257,8 @@ type Tap struct {
 	Name string `yaml:"name" min:"1" max:"15" default:"hil0" alt:"hil1"`
 	// IPv4 address and prefix length of the host's side.
 	Address netip.Prefix `yaml:"address" default:"10.0.0.1/24" alt:"10.0.0.98/24"`
+	// IPv6 address and prefix length of the host's side. Default: none, and no IPv6 on the interface.
+	Address6 Prefix6 `yaml:"address6" alt:"fd00::98/64"`
 	// Network namespace that the interface is in, as in ip netns. Default: the one the program runs in.
 	Netns string `yaml:"netns" min:"1" max:"64" alt:"hilnet"`
 }

@@ -113,6 +113,8 @@ func (m *schemaMaker) typ(t reflect.Type) *generator.Schema {
 	return &generator.Schema{AnyOf: []*generator.Schema{s, param}}
 }
 
+const prefix6Pattern = `[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*/[0-9]{1,3}`
+
 // plain returns the schema of a type that is no pointer.
 func (m *schemaMaker) plain(t reflect.Type) *generator.Schema {
 	number := `[0-9]+(\.[0-9]+)?`
@@ -139,6 +141,10 @@ func (m *schemaMaker) plain(t reflect.Type) *generator.Schema {
 		return text(`[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}`)
 	case t == addrType:
 		return text(`[0-9]{1,3}(\.[0-9]{1,3}){3}`)
+	case t == prefix6Type:
+		return text(prefix6Pattern)
+	case t == address6Type:
+		return text(`(slaac|none|` + prefix6Pattern + `)`)
 	case t == reflect.TypeFor[Params]():
 		return &generator.Schema{
 			Type: "object", PropertyNames: &generator.Schema{Pattern: paramPattern.String()},

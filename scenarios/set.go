@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/goccy/go-yaml/ast"
 )
 
 // A Set overrides a parameter or a key of a scenario.
@@ -17,8 +19,63 @@ type Set struct {
 	// link and device, and the front of a path may be missing where that leaves
 	// one meaning: link.delay, pool.packets.
 	Key string
-	// Value as it is written in a file.
+	// Value as it is written in a file. An empty one takes the key away, so that
+	// its default holds.
 	Value string
+}
+
+// ParseSet reads KEY=VALUE.
+func ParseSet(s string) (Set, error) {
+	key, value, ok := strings.Cut(s, "=")
+	if key = strings.TrimSpace(key); !ok || key == "" {
+		return Set{}, fmt.Errorf("scenarios: %q is not KEY=VALUE (write it as in pool.packets=8)", s)
+	}
+	return Set{key, strings.TrimSpace(value)}, nil
+}
+
+// String returns the override as ParseSet reads it.
+func (s Set) String() string { return s.Key + "=" + s.Value }
+
+// setFile begins the name that the text of an override has in errors.
+const setFile = "--set "
+
+// IsSet reports whether the error is about an override, or about a file that is
+// right without the overrides.
+func (e *Error) IsSet() bool { return e.bySet || strings.HasPrefix(e.File, setFile) }
+
+// blame tells that overrides are the cause of errors in a file that is right
+// without them.
+func (errs Errors) blame(sets []Set, reload func([]Set) (*Scenario, error)) {
+	if len(sets) == 0 || slices.ContainsFunc(errs, (*Error).IsSet) {
+		return
+	}
+	if _, err := reload(nil); err != nil {
+		return
+	}
+	words := make([]string, len(sets))
+	for i, s := range sets {
+		words[i] = setFile + s.String()
+	}
+	for _, e := range errs {
+		e.bySet = true
+		e.Msg = shorten("with " + strings.Join(words, " ") + ": " + e.Msg)
+	}
+}
+
+// With loads the scenario again, from the same texts, with overrides in addition
+// to those it has. One that was made or changed in Go is written and read: to
+// its overrides, every default stands in the file. The error is of type Errors.
+func (s *Scenario) With(sets ...Set) (*Scenario, error) {
+	if s.src != nil && s.src.reload != nil {
+		if as, err := s.src.reload(nil); err == nil && Equal(as, s) {
+			return s.src.reload(sets)
+		}
+	}
+	text, err := s.Resolved()
+	if err != nil {
+		return nil, err
+	}
+	return LoadWith(s.Name+".yaml", text, sets)
 }
 
 // A target is a key that a Set changes.
@@ -26,6 +83,20 @@ type target struct {
 	path  string // of what the key stands in
 	field field
 	value reflect.Value
+	fixed bool // it cannot be left out
+}
+
+// keys returns the keys of a target that is a mapping, but for the kinds of
+// mapping that have a short form.
+func (t *target) keys() []string {
+	typ := t.value.Type()
+	if typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	if typ.Kind() != reflect.Struct || isScalar(typ) || slices.Contains([]reflect.Type{reflect.TypeFor[Step](), reflect.TypeFor[Expectation](), reflect.TypeFor[Action]()}, typ) {
+		return nil
+	}
+	return keysOf(append(fieldsOf(typ), sharedFields(typ)...))
 }
 
 // A segment is one part of a path, such as links[0].
@@ -35,7 +106,7 @@ type segment struct {
 	selected bool
 }
 
-var segmentPattern = regexp.MustCompile(`^([a-z_]+)(?:\[([^\[\]]+)\])?$`)
+var segmentPattern = regexp.MustCompile(`^([a-z_][a-z0-9_]*)(?:\[([^\[\]]+)\])?$`)
 
 // override applies what sets say to a scenario whose file has been decoded.
 func (d *decoder) override(sets []Set, s *Scenario) {
@@ -43,7 +114,7 @@ func (d *decoder) override(sets []Set, s *Scenario) {
 		if d.src.param(set.Key) != nil {
 			continue // done before the file was decoded
 		}
-		t := &textFile{file: "--set", number: maxIncluded + 1 + i}
+		t := &textFile{file: setFile + shorten(set.String()), number: maxIncluded + 1 + i}
 		d.text, d.anchors = t, nil
 		if err := t.read([]byte(set.Key + "=" + set.Value)); err != nil {
 			d.errs = append(d.errs, err)
@@ -63,7 +134,14 @@ func (d *decoder) set(t *textFile, set Set, s *Scenario) {
 	}
 	if strings.TrimSpace(set.Value) == "" {
 		at.column = len([]rune(set.Key)) + 2
-		d.fail(at, set.Key, hint("write a value behind the equals sign", "%s has no value", set.Key))
+		for _, target := range targets {
+			if target.fixed {
+				d.fail(at, set.Key, hint("write a value behind the equals sign", "%s cannot be left out", target.field.key))
+				return
+			}
+			setDefault(target.value, &target.field)
+			d.src.places[join(target.path, target.field.key)] = d.at(at)
+		}
 		return
 	}
 	// Indented as far as it stands behind the key: positions are right then.
@@ -75,6 +153,13 @@ func (d *decoder) set(t *textFile, set Set, s *Scenario) {
 	for _, target := range targets {
 		if target.value.Kind() == reflect.Slice {
 			target.value.SetZero() // another list, not a longer one
+		}
+		if keys := target.keys(); len(keys) > 0 {
+			if _, isMapping := node.(*ast.MappingNode); !isMapping {
+				d.fail(start(node), set.Key, hint("set one of its keys: "+set.Key+"."+strings.Join(keys, ", "+set.Key+"."), "%s has keys of its own, and no single value", set.Key))
+				return
+			}
+			setDefault(target.value, &target.field) // another mapping, not more keys
 		}
 		before := len(d.errs)
 		d.field(pair{key: target.field.key, place: start(node), value: node}, target.path, &target.field, target.value)
@@ -128,6 +213,7 @@ func missingFront(segments []segment, params []Param) ([]segment, error) {
 			found = append(found, path)
 		}
 	}
+	found = likely(found)
 	switch len(found) {
 	case 1:
 		var front []segment
@@ -146,6 +232,21 @@ func missingFront(segments []segment, params []Param) ([]segment, error) {
 		return nil, hint(h, "no parameter and no key is called %q", tail)
 	}
 	return nil, hint("write one of: "+strings.Join(found, ", "), "%q has several meanings", tail)
+}
+
+// likely returns those of several paths that are meant most likely: not in the
+// timeline, in steps or in expectations when there are others, and of these the
+// shortest.
+func likely(paths []string) []string {
+	rest := slices.DeleteFunc(slices.Clone(paths), func(p string) bool {
+		return strings.HasPrefix(p, "timeline.") || strings.HasPrefix(p, "expect.") || strings.HasPrefix(p, "devices.steps.")
+	})
+	if len(rest) == 0 {
+		return paths
+	}
+	depth := func(p string) int { return strings.Count(p, ".") }
+	least := slices.MinFunc(rest, func(a, b string) int { return depth(a) - depth(b) })
+	return slices.DeleteFunc(rest, func(p string) bool { return depth(p) > depth(least) })
 }
 
 // nearestPath returns the path that tail is nearest to, or to its end.
@@ -168,7 +269,7 @@ func walk(v reflect.Value, path string, segments []segment) ([]target, error) {
 			return nil, hint("it takes "+a.Do.keyList(), "an override cannot give %s of %s a key %q", path, a.Do, s.key)
 		}
 		if fv, f, ok := a.value(); ok && s.key == "value" {
-			return []target{{path, f, fv}}, nil
+			return []target{{path, f, fv, true}}, nil
 		}
 	}
 	if i := indexKey(sharedFields(v.Type()), s.key); i >= 0 {
@@ -199,7 +300,7 @@ func walk(v reflect.Value, path string, segments []segment) ([]target, error) {
 	case s.selected:
 		return nil, hint("write "+s.key+" without brackets", "%s is not a list", s.key)
 	case len(segments) == 1:
-		return []target{{path, f, fv}}, nil
+		return []target{{path, f, fv, f.required}}, nil
 	case isScalar(f.typ):
 		return nil, hint("the path ends with "+s.key, "%s has no keys of its own", s.key)
 	case fv.Kind() == reflect.Pointer:
@@ -232,7 +333,7 @@ func walkList(list reflect.Value, path string, segments []segment) ([]target, er
 		}
 		chosen = append(chosen, name)
 		if len(segments) == 1 {
-			all = append(all, target{path, field{key: fmt.Sprintf("[%d]", i), typ: list.Type().Elem()}, list.Index(i)})
+			all = append(all, target{path, field{key: fmt.Sprintf("[%d]", i), typ: list.Type().Elem()}, list.Index(i), true})
 			continue
 		}
 		if list.Type().Elem().Kind() != reflect.Struct {

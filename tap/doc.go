@@ -65,6 +65,9 @@ type Config struct {
 	// Address and prefix length of the kernel's end, such as 192.0.2.1/24.
 	// Zero: none is added.
 	Address netip.Prefix
+	// Address6 is the same for IPv6, and switches it on. The kernel uses it at
+	// once, without looking for a duplicate. Zero: none is added.
+	Address6 netip.Prefix
 	// MAC is the kernel's hardware address. Nil: as it is, random on a new one.
 	MAC net.HardwareAddr
 	// MTU. 0: as it is, 1500 on a new one.
@@ -106,6 +109,8 @@ func (c *Config) Validate() error {
 		return errors.New("tap: a TAP needs real time, this run is in virtual time")
 	case c.Address.IsValid() && !c.Address.Addr().Is4():
 		return fmt.Errorf("tap: address %v is not IPv4", c.Address)
+	case c.Address6.IsValid() && (!c.Address6.Addr().Is6() || c.Address6.Addr().Is4In6()):
+		return fmt.Errorf("tap: address %v is not IPv6", c.Address6)
 	case c.MAC != nil && (len(c.MAC) != 6 || c.MAC[0]&1 != 0):
 		return fmt.Errorf("tap: %q is not a unicast Ethernet address", c.MAC)
 	case c.MTU != 0 && (c.MTU < MinMTU || c.MTU > MaxMTU):

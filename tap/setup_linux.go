@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -149,9 +150,9 @@ func (t *TAP) configure() error {
 		if err := netlink.LinkSetTxQLen(l, queueFrames); err != nil {
 			return explainSet(err, "queue length", t.name, fmt.Sprintf("link set %s txqueuelen %d", t.name, queueFrames))
 		}
-		if err := t.disableIPv6(); err != nil {
-			return err
-		}
+	}
+	if err := t.switchIPv6(); err != nil {
+		return err
 	}
 	if t.cfg.MAC != nil && !bytes.Equal(attrs.HardwareAddr, t.cfg.MAC) {
 		if err := netlink.LinkSetHardwareAddr(l, t.cfg.MAC); err != nil {
@@ -165,7 +166,10 @@ func (t *TAP) configure() error {
 		}
 		t.mtu = t.cfg.MTU
 	}
-	if err := t.addAddress(l); err != nil {
+	if err := t.addAddress(l, t.cfg.Address, netlink.FAMILY_V4); err != nil {
+		return err
+	}
+	if err := t.addAddress(l, t.cfg.Address6, netlink.FAMILY_V6); err != nil {
 		return err
 	}
 	if attrs.RawFlags&unix.IFF_UP == 0 {
@@ -179,16 +183,15 @@ func (t *TAP) configure() error {
 	return nil
 }
 
-// addAddress gives the interface its address, if it has not got it.
-func (t *TAP) addAddress(l netlink.Link) error {
-	want := t.cfg.Address
+// addAddress gives the interface an address, if it has not got it.
+func (t *TAP) addAddress(l netlink.Link, want netip.Prefix, family int) error {
 	if !want.IsValid() {
 		return nil
 	}
 	var addrs []netlink.Addr
 	var err error
 	for range dumpTries {
-		addrs, err = netlink.AddrList(l, netlink.FAMILY_V4)
+		addrs, err = netlink.AddrList(l, family)
 		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break
 		}
@@ -205,20 +208,35 @@ func (t *TAP) addAddress(l netlink.Link) error {
 	if err != nil {
 		return fmt.Errorf("address %v: %w", want, err)
 	}
+	if family == netlink.FAMILY_V6 {
+		addr.Flags = unix.IFA_F_NODAD // nobody answers for it before the run has begun
+	}
 	if err := netlink.AddrAdd(l, addr); err != nil && !errors.Is(err, unix.EEXIST) {
 		return explainSet(err, "address "+want.String(), t.name, fmt.Sprintf("addr add %v dev %s", want, t.name))
 	}
 	return nil
 }
 
-// disableIPv6 keeps the kernel from sending of its own accord.
-func (t *TAP) disableIPv6() error {
-	if t.cfg.IPv6 {
+// switchIPv6 keeps the kernel from sending of its own accord at an interface that
+// we made, unless IPv6 is asked for; an address needs it on everywhere.
+func (t *TAP) switchIPv6() error {
+	want := "1"
+	switch {
+	case t.cfg.Address6.IsValid():
+		want = "0"
+	case t.attached || t.cfg.IPv6:
 		return nil
 	}
-	err := os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", t.name, "disable_ipv6"), []byte("1"), 0)
-	if err == nil || errors.Is(err, fs.ErrNotExist) { // no file: a kernel without IPv6
+	path := filepath.Join("/proc/sys/net/ipv6/conf", t.name, "disable_ipv6")
+	if is, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(is)) == want {
 		return nil
+	}
+	err := os.WriteFile(path, []byte(want), 0)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist) && want == "1": // no file: a kernel without IPv6
+		return nil
+	case want == "0":
+		return fmt.Errorf("switch IPv6 on at the interface: %w", err)
 	}
 	return fmt.Errorf("switch IPv6 off at the interface (where /proc/sys is read-only, ask for IPv6 to leave it on): %w", err)
 }

@@ -30,6 +30,7 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 		{"no clock", func(c *tap.Config) { c.Clock = nil }, "Clock"},
 		{"virtual time", func(c *tap.Config) { c.Loop = sim.NewLoop(sim.Config{}) }, "virtual time"},
 		{"IPv6 address", func(c *tap.Config) { c.Address = netip.MustParsePrefix("2001:db8::1/64") }, "not IPv4"},
+		{"IPv4 address for IPv6", func(c *tap.Config) { c.Address6 = netip.MustParsePrefix("10.0.0.1/24") }, "not IPv6"},
 		{"multicast MAC", func(c *tap.Config) { c.MAC = net.HardwareAddr{1, 0, 0x5e, 0, 0, 1} }, "unicast"},
 		{"short MAC", func(c *tap.Config) { c.MAC = net.HardwareAddr{2, 0} }, "unicast"},
 		{"small mtu", func(c *tap.Config) { c.MTU = 67 }, "68 and 65521"},

@@ -128,7 +128,7 @@ func verdictOf(err error) report.Verdict {
 }
 
 // sourceWithSettings is how the command that repeats a run names the scenario.
-func sourceWithSettings(source string, settings []emu.Setting) string {
+func sourceWithSettings(source string, settings []scenarios.Set) string {
 	words := emu.Quote(source)
 	for _, s := range settings {
 		words += " --set " + emu.Quote(s.String())

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"hilnet/emu"
@@ -30,7 +31,7 @@ func (f *found) name() string {
 // find returns the scenarios that arguments stand for: names of the library,
 // files, and folders, of which all files are taken. What is wrong in a file is
 // in the entry; an error is one of the command line or the machine.
-func find(args []string) ([]*found, error) {
+func find(args []string, sets []scenarios.Set) ([]*found, error) {
 	var all []*found
 	for _, arg := range args {
 		sources, err := sourcesOf(arg)
@@ -39,7 +40,14 @@ func find(args []string) ([]*found, error) {
 		}
 		for _, s := range sources {
 			f := &found{source: s}
-			if f.sc, f.err = load(s); f.err != nil && !isScenarioError(f.err) {
+			f.sc, f.err = load(s, sets)
+			switch {
+			case f.err == nil:
+			case !isScenarioError(f.err):
+				return nil, f.err
+			case isSetError(f.err) && len(args)+len(sources) > 2:
+				return nil, usagef("%s: %w", s, f.err)
+			case isSetError(f.err):
 				return nil, f.err
 			}
 			all = append(all, f)
@@ -51,6 +59,12 @@ func find(args []string) ([]*found, error) {
 func isScenarioError(err error) bool {
 	var sc *scenarios.Error
 	return errors.As(err, &sc)
+}
+
+// isSetError reports whether the command line is wrong, not the file.
+func isSetError(err error) bool {
+	var all scenarios.Errors
+	return errors.As(err, &all) && slices.ContainsFunc(all, (*scenarios.Error).IsSet)
 }
 
 // sourcesOf returns the name, the file, or the files of a folder.
@@ -89,22 +103,22 @@ func inLibrary(name string) bool {
 
 // load finds a scenario: a file if the argument looks like one or exists, else
 // a built-in one.
-func load(arg string) (*scenarios.Scenario, error) {
+func load(arg string, sets []scenarios.Set) (*scenarios.Scenario, error) {
 	if looksLikeFile(arg) {
-		return loadFile(arg)
+		return loadFile(arg, sets)
 	}
-	sc, err := scenarios.Open(arg)
+	sc, err := scenarios.OpenWith(arg, sets)
 	if err == nil || !errors.Is(err, scenarios.ErrNotFound) {
 		return sc, err
 	}
 	if _, statErr := os.Stat(arg); statErr == nil {
-		return loadFile(arg)
+		return loadFile(arg, sets)
 	}
 	return nil, usagef("%s (emu list shows all; the name of a file ends in .yaml)", bare(err))
 }
 
-func loadFile(name string) (*scenarios.Scenario, error) {
-	sc, err := scenarios.LoadFile(name)
+func loadFile(name string, sets []scenarios.Set) (*scenarios.Scenario, error) {
+	sc, err := scenarios.LoadFileWith(name, sets)
 	switch {
 	case err == nil || isScenarioError(err):
 		return sc, err
@@ -155,24 +169,15 @@ func isYAML(name string) bool {
 
 func looksLikeFile(arg string) bool { return strings.ContainsAny(arg, `/\`) || isYAML(arg) }
 
-// parseSettings reads the values of --set.
-func parseSettings(texts []string) ([]emu.Setting, error) {
-	var all []emu.Setting
+// parseSets reads the values of --set.
+func parseSets(texts []string) ([]scenarios.Set, error) {
+	var all []scenarios.Set
 	for _, text := range texts {
-		s, err := emu.ParseSetting(text)
+		s, err := scenarios.ParseSet(text)
 		if err != nil {
 			return nil, usagef("--set: %s", bare(err))
 		}
 		all = append(all, s)
 	}
 	return all, nil
-}
-
-// settingError says which flag is wrong.
-func settingError(err error) error {
-	var set *emu.SettingError
-	if errors.As(err, &set) {
-		return usagef("--set %w", err)
-	}
-	return err
 }

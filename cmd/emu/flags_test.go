@@ -60,6 +60,7 @@ var flagCases = map[string]flagCase{
 	"merge quiet":    {"merge old.jsonl", "--quiet", `!runs passed`},
 	"merge partial":  {"merge half.jsonl", "--partial", `exit 0`},
 
+	"validate set":   {"validate clean-link", "--set duration=77s", `expectations, 77s`},
 	"validate quiet": {"validate clean-link", "--quiet", `!clean-link`},
 	"list json":      {"list", "--json", `"name": "clean-link"`},
 	"show resolved":  {"show clean-link", "--resolved", `mac: `},

@@ -68,19 +68,16 @@ With --resolved or --set it prints every key with the value that a run uses.`,
 		Args:              arguments(1, 1, "the name of a scenario or a file"),
 		ValidArgsFunction: completeScenarios,
 		RunE: func(_ *cobra.Command, args []string) error {
-			sc, err := load(args[0])
+			overrides, err := parseSets(sets)
 			if err != nil {
 				return err
 			}
-			settings, err := parseSettings(sets)
+			sc, err := load(args[0], overrides)
 			if err != nil {
 				return err
-			}
-			if sc, err = emu.Set(sc, settings...); err != nil {
-				return settingError(err)
 			}
 			text, err := source(args[0])
-			if resolved || len(settings) > 0 {
+			if resolved || len(overrides) > 0 {
 				text, err = sc.Resolved()
 			}
 			if err != nil {
@@ -97,6 +94,7 @@ With --resolved or --set it prints every key with the value that a run uses.`,
 
 func (c *cli) validateCommand() *cobra.Command {
 	var quiet bool
+	var sets []string
 	cmd := &cobra.Command{
 		Use:   "validate NAME|FILE|DIR…",
 		Short: "Check scenarios without running them",
@@ -107,7 +105,11 @@ in folders below it too.`,
 		Args:              arguments(1, -1, "at least one file, folder or name"),
 		ValidArgsFunction: completeScenarios,
 		RunE: func(_ *cobra.Command, args []string) error {
-			all, err := find(args)
+			overrides, err := parseSets(sets)
+			if err != nil {
+				return err
+			}
+			all, err := find(args, overrides)
 			if err != nil {
 				return err
 			}
@@ -124,6 +126,7 @@ in folders below it too.`,
 		},
 	}
 	cmd.Flags().BoolVar(&quiet, "quiet", false, "print nothing about scenarios that are valid")
+	addSet(cmd, &sets)
 	return cmd
 }
 

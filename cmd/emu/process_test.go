@@ -80,9 +80,10 @@ func finish(t *testing.T, cmd *exec.Cmd) (int, string) {
 func repeatsASeed(t *testing.T, plain string) {
 	linktest.Require(t, "gcc") // for -race
 	race := build(t, "-race")
+	scenario := "link-drop"
 	sums := func(emu, procs, seed string) map[string]string {
 		dir := t.TempDir()
-		cmd := exec.Command(emu, "run", "link-drop", "--seed", seed, "--out", dir)
+		cmd := exec.Command(emu, "run", scenario, "--seed", seed, "--out", dir)
 		cmd.Env = append(os.Environ(), "GOMAXPROCS="+procs)
 		if code, out := finish(t, cmd); code != exitPass && code != exitFail {
 			t.Fatalf("exit %d\n%s", code, out)
@@ -102,6 +103,14 @@ func repeatsASeed(t *testing.T, plain string) {
 			t.Errorf("%s: %v, want %v", c.what, got, want)
 		}
 	}
+	scenario = "connect-v6"
+	want6 := sums(plain, "1", "7")
+	for procs, emu := range map[string]string{"4": plain, "2": race} {
+		if got := sums(emu, procs, "7"); len(want6) != 3 || !maps.Equal(got, want6) {
+			t.Errorf("IPv6, GOMAXPROCS %s: %v, want %v", procs, got, want6)
+		}
+	}
+	scenario = "link-drop"
 	for name, sum := range sums(plain, "1", "8") {
 		if want[name] == sum {
 			t.Errorf("%s is the same with seed 8", name)

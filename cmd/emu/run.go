@@ -11,6 +11,7 @@ import (
 
 	"hilnet/emu"
 	"hilnet/report"
+	"hilnet/scenarios"
 )
 
 // A runFlags is what run is told.
@@ -19,7 +20,7 @@ type runFlags struct {
 	hasSeed  bool
 	out      string
 	sets     []string
-	settings []emu.Setting
+	settings []scenarios.Set
 	json     bool
 	junit    string
 	quiet    bool
@@ -129,10 +130,10 @@ func createJUnit(name string) (*os.File, error) {
 // do not collide.
 func (c *cli) prepare(args []string, f *runFlags) ([]*found, error) {
 	var err error
-	if f.settings, err = parseSettings(f.sets); err != nil {
+	if f.settings, err = parseSets(f.sets); err != nil {
 		return nil, err
 	}
-	all, err := find(args)
+	all, err := find(args, f.settings)
 	if err != nil {
 		return nil, err
 	}
@@ -140,12 +141,6 @@ func (c *cli) prepare(args []string, f *runFlags) ([]*found, error) {
 	for _, e := range all {
 		if e.err != nil {
 			continue
-		}
-		if e.sc, err = emu.Set(e.sc, f.settings...); err != nil {
-			if len(all) > 1 {
-				return nil, fmt.Errorf("%s: %w", e.source, settingError(err))
-			}
-			return nil, settingError(err)
 		}
 		if other := taken[e.sc.Name]; other != nil {
 			return nil, usagef("%s and %s are both called %s, so that their files would collide; give one another name:, or run them one by one with --out",

@@ -254,7 +254,7 @@ type sweepRunFlags struct {
 
 // config turns the flags into the configuration of a sweep.
 func (s *sweepRunFlags) config(arg string) (emu.SweepConfig, error) {
-	sc, err := load(arg)
+	sc, err := load(arg, nil)
 	if err != nil {
 		return emu.SweepConfig{}, err
 	}
@@ -300,7 +300,7 @@ func (c *cli) sweep(ctx context.Context, arg string, f *sweepFlags, s *sweepRunF
 	config.Progress = func(done, total int64) { meter.update(float64(done), float64(total), "") }
 	sweep, err := emu.NewSweep(config)
 	if err != nil {
-		return settingError(err)
+		return err
 	}
 	out, err := c.openSweep(sweep, f, s.resume, &config)
 	if err != nil {
@@ -331,7 +331,7 @@ func (c *cli) sweep(ctx context.Context, arg string, f *sweepFlags, s *sweepRunF
 		}
 		fmt.Fprintf(c.stderr, "emu: interrupted after %d of %d runs; %s\n", out.summary.Runs, sweep.Total(), hint)
 	}
-	return settingError(err)
+	return err
 }
 
 // isInterrupt reports whether an error is the user's wish.
