@@ -109,6 +109,10 @@ func (c *Client) answerWait() rtos.Ticks {
 // NetX writes a PUBCOMP's identifier one byte too far back, so that its high
 // byte is what the packet's memory held.
 func (c *Client) newAnswer(kind uint8, id uint16) *nic.Packet {
+	if c.fixed != nil && c.pool.Free() <= c.quarter()/2 {
+		c.owe(kind, id)
+		return nil
+	}
 	p, status := c.allocate(c.answerWait())
 	if status != Success {
 		if !c.quirks.PoolDeadlock {

@@ -43,7 +43,7 @@ type wire struct {
 	reliable   bool                 // what does not fit into the pool is sent again, as by TCP
 
 	connected, bound, deleted      bool
-	connections                    int
+	connections, lost              int // opened so far; the last that ended by RST
 	rx, sent                       []*nic.Packet
 	down                           []byte // not sent yet, if reliable
 	readers, closers               *rtos.WaitQueue
@@ -321,7 +321,7 @@ func (w *wire) Send(p *nic.Packet, wait rtos.Ticks) nic.Status {
 			latency = w.latency()
 		}
 		w.loop.After(latency, func() {
-			if connection == w.connections && w.connected { // else it is lost with the connection
+			if connection == w.connections && connection != w.lost {
 				w.raw(frame)
 			}
 		})
@@ -367,6 +367,7 @@ func (w *wire) Disconnect(wait rtos.Ticks) nic.Status {
 	w.rx = nil
 	if wait == rtos.NoWait {
 		w.say("tcp RST")
+		w.lost = w.connections
 		w.ackTCP()
 		return nic.Success
 	}
@@ -393,6 +394,7 @@ func (w *wire) Delete() nic.Status {
 // reset is a RST from the peer.
 func (w *wire) reset() {
 	w.say("B RST")
+	w.lost = w.connections
 	w.connected = false
 	w.readers.Flush()
 	w.disconnect()

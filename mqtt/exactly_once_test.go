@@ -262,6 +262,7 @@ func (s *session) fault() {
 		}
 		s.broker.Closed(s.loop.Now(), s.conn)
 		s.conn++ // nothing under way arrives
+		s.wire.lost = s.wire.connections
 		s.kernel.Halt()
 		if err := s.boot(s.wire, kept); err != nil {
 			s.fail("boot: %v", err)

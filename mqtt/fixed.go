@@ -49,8 +49,7 @@ const (
 	maxField    = 65_535 // bytes of a string or of binary data
 	maxFilters  = 1_000  // subscriptions of a client
 	maxSeconds  = 65_535 // of keepalive
-	poolShare   = 4      // messages waiting for an acknowledgement leave the fourth part of the pool to what arrives,
-	poolReserve = 2      // but at least so many packets: without them no acknowledgement gets in
+	poolShares  = 4      // see quarter
 )
 
 // fixed is the state of ModeFixed. The client's mutex guards it.
@@ -161,12 +160,16 @@ func (c *Client) publishFixed(topic string, message []byte, retain bool, qos uin
 		return 0, c.sendOnce(p, wait)
 	}
 	id := c.takeID()
-	if id == 0 || c.pool.Free() < max(poolReserve, c.pool.Total()/poolShare) {
+	quarter := c.quarter()
+	switch {
+	case id == 0: // all 65,535 are in use
+		status = nic.TxQueueDepth
+	case p.Packets() > quarter || c.pool.Free() < 2*quarter:
+		status = PacketPoolFailure
+	}
+	if status != Success {
 		p.Release()
-		if id == 0 {
-			return 0, nic.TxQueueDepth // all 65,535 are in use
-		}
-		return 0, PacketPoolFailure
+		return 0, status
 	}
 	setID(p, length, len(topic), id)
 	p.SetHolder("mqtt transmit queue")
@@ -179,6 +182,13 @@ func (c *Client) publishFixed(topic string, message []byte, retain bool, qos uin
 	c.flush(wait)
 	return id, Success
 }
+
+// quarter is the share of the pool by which the client keeps it from being
+// filled with what waits: messages that wait for an acknowledgement leave two of
+// it free, what is handed to TCP leaves one, and answers leave half of one.
+// Without that no acknowledgement would find a packet, and nothing would ever
+// move again.
+func (c *Client) quarter() int { return max(1, c.pool.Total()/poolShares) }
 
 // room says whether there is any for a message. The caller holds the mutex.
 func (c *Client) room(topic string, message []byte, qos uint8) Status {
@@ -365,6 +375,10 @@ func (c *Client) flush(wait rtos.Ticks) {
 // to send it in, and its exchange, or the identifier of its filter.
 func (c *Client) nextPending() (p *nic.Packet, x *exchange, id uint16) {
 	f := c.fixed
+	room := c.pool.Free() - c.quarter()
+	if room < 1 {
+		return nil, nil, 0
+	}
 	for i := range f.filters {
 		if f.filters[i].pending {
 			p, id = c.nextFilter(i)
@@ -378,6 +392,8 @@ func (c *Client) nextPending() (p *nic.Packet, x *exchange, id uint16) {
 		var status Status
 		if x.released {
 			p, status = c.shortPacket(codec.AppendAck(f.scratch[:0], codec.PUBREL, x.id))
+		} else if x.p.Packets() > room {
+			return nil, nil, 0
 		} else if p, status = x.p.Copy(c.pool, rtos.NoWait); status == Success {
 			p.SetHolder("mqtt")
 			if x.sent {
