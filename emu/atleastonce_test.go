@@ -69,7 +69,7 @@ func playAtLeastOnce(t *testing.T, seed uint64, quirks string, clean bool, qos i
 func TestEveryMessageArrivesAtLeastOnce(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	seeds := uint64(200)
+	seeds := uint64(120)
 	switch {
 	case testing.Short():
 		seeds = 10

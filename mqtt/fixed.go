@@ -46,10 +46,10 @@ const (
 )
 
 const (
-	maxField    = 65_535 // bytes of a string or of binary data
-	maxFilters  = 1_000  // subscriptions of a client
-	maxSeconds  = 65_535 // of keepalive
-	poolShares  = 4      // see quarter
+	maxField   = 65_535 // bytes of a string or of binary data
+	maxFilters = 1_000  // subscriptions of a client
+	maxSeconds = 65_535 // of keepalive
+	poolShares = 4      // see quarter
 )
 
 // fixed is the state of ModeFixed. The client's mutex guards it.
