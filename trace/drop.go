@@ -76,6 +76,7 @@ var explanations = []Explanation{
 	{string(DropBoxCaptive), "A captive portal on the link lets nothing through.", "scenario: links, box"},
 	{string(DropBoxAddress), "The frame was for an address that the device has lost.", "scenario: links, box"},
 	{string(DropBoxBacklog), "A middlebox had too many packets of its own to send.", "link.MaxBoxBacklog"},
+	{"trace_ended", "The link plays a trace once, and the trace was over.", "link/traces"},
 	{string(DropTooLong), "The frame is longer than the interface takes.", "scenario: mtu"},
 	{"switch_filtered", "The switch kept the frame from the port that it came from: its destination is there, or nowhere else.", "IEEE 802.1D 7.7"},
 	{string(DropMatch), "A rule of the scenario named this frame.", "scenario: links, match"},
