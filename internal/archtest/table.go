@@ -41,6 +41,7 @@ var layers = map[string]Layer{
 	"pcaps/tlsdec": {Row: 4, Third: []string{gopacket}},
 	"pcaps/golden": {Row: 4},
 	"link/match":   {Row: 4},
+	"link/presets": {Row: 3},
 
 	"pcaps/analyze":  {Row: 5, Third: []string{gopacket}},
 	"stack":          {Row: 5, Third: []string{"gvisor.dev/gvisor"}},
