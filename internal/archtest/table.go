@@ -31,17 +31,19 @@ var layers = map[string]Layer{
 
 	"link":             {Row: 2},
 	"link/netem":       {Row: 2},
+	"link/traces":      {Row: 2},
+	"link/radio":       {Row: 2},
 	"link/conformance": {Row: 2},
 	"mqtt/codec":       {Row: 2},
 
-	"nic":        {Row: 3},
-	"pcaps/flow": {Row: 3, Third: []string{gopacket}},
+	"link/presets": {Row: 3},
+	"nic":          {Row: 3},
+	"pcaps/flow":   {Row: 3, Third: []string{gopacket}},
 
 	"pcaps":        {Row: 4, Third: []string{gopacket}},
 	"pcaps/tlsdec": {Row: 4, Third: []string{gopacket}},
 	"pcaps/golden": {Row: 4},
 	"link/match":   {Row: 4},
-	"link/presets": {Row: 3},
 
 	"pcaps/analyze":  {Row: 5, Third: []string{gopacket}},
 	"stack":          {Row: 5, Third: []string{"gvisor.dev/gvisor"}},

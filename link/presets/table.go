@@ -36,7 +36,7 @@ func measured(wake time.Duration, seconds ...float64) []link.Quantile {
 	at := []float64{0.05, 0.25, 0.5, 0.75, 0.95, 0.99}
 	q := make([]link.Quantile, len(at))
 	for i, p := range at {
-		q[i] = link.Quantile{P: p, D: time.Duration(seconds[i]*1e9) - wake}
+		q[i] = link.Quantile{P: p, D: time.Duration(seconds[i]*1e9).Round(ms) - wake}
 	}
 	return q
 }
@@ -46,7 +46,7 @@ func modem(wake time.Duration) radio.Config {
 	return radio.Config{Inactivity: 20 * s, Wake: wake, Paging: 2560 * ms}
 }
 
-const fromIdle = "The delays were measured with exchanges a minute apart, which we take as beginning idle: the wake-up is a part of them, and how large a part is our assumption. A connected device then sees the rest."
+const fromIdle = "the exchanges were a minute apart, which we take as beginning idle: the wake-up is a part of what was measured, a little less than its 5 % quantile"
 
 // The wake-ups of NB-IoT: below the 5 % quantile of what was measured from idle.
 const (
@@ -57,11 +57,11 @@ const (
 
 var table = []Preset{
 	nbiot("nb-iot-ce0", "NB-IoT, coverage level 0 (good)", wakeCE0, []float64{.82, 1.40, 1.74, 2.01, 2.75, 3.77}, 500*ms, 62*kbit, 26*kbit, .0018,
-		Fact{"rate", Quoted, nbiotRate}, "loss: 3 of 1679"),
+		Fact{"rate", Quoted, nbiotRate}, "The loss is 3 exchanges of 1679."),
 	nbiot("nb-iot-ce1", "NB-IoT, coverage level 1 (extended)", wakeCE1, []float64{1.50, 1.79, 2.07, 2.59, 5.0, 8.1}, 420*ms, 10*kbit, 10*kbit, .013,
-		Fact{"rate", Assumed, nobody + "; payload bits by time of transmission were a median of 347 bit/s, repetitions and waits included"}, "loss: 3 of 236"),
+		Fact{"rate", Assumed, nobody + "; payload bits by time of transmission were a median of 347 bit/s, repetitions and waits included"}, "The loss is 3 exchanges of 236."),
 	nbiot("nb-iot-ce2", "NB-IoT, coverage level 2 (extreme)", wakeCE2, []float64{2.55, 3.88, 4.26, 4.84, 10.2, 23.3}, 2110*ms, 2*kbit, 2*kbit, .012,
-		Fact{"rate", Assumed, nobody + "; payload bits by time of transmission were a median of 6.3 bit/s, repetitions and waits included"}, "loss: 2 of 165"),
+		Fact{"rate", Assumed, nobody + "; payload bits by time of transmission were a median of 6.3 bit/s, repetitions and waits included"}, "The loss is 2 exchanges of 165."),
 	{
 		Name: "lte-m", Title: "LTE-M (Cat-M1), half duplex", MTU: 1500, Radio: modem(200 * ms),
 		Up:   Way{Delay: 50 * ms, Jitter: 20 * ms, RateBitsPerSecond: 375 * kbit, Loss: .005, QueuePackets: 100},
