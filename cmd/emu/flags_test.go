@@ -72,6 +72,10 @@ var flagCases = map[string]flagCase{
 	"netem every":    {"netem delay 1ms --packets 100", "--every 7ms", `one each 7ms`},
 	"netem size":     {"netem delay 1ms --packets 100", "--size 77", `packets of 77 B`},
 	"netem seed":     {"netem loss 50% --packets 100", "--seed 5", `one each 10ms, seed 5`},
+	"broker listen":  {"broker --for 20ms", "--listen 127.0.0.2:0", `listening on 127\.0\.0\.2:`},
+	"broker expose":  {"broker --for 20ms --listen 0.0.0.0:0", "--expose", `listening on`},
+	"broker state":   {"broker --for 20ms --listen 127.0.0.1:0", "--state s.json", `(?m)^file s.json$`},
+	"broker trace":   {"broker --for 20ms --listen 127.0.0.1:0", "--trace t.jsonl", `(?m)^file t.jsonl$`},
 	"schema result":  {"schema", "--result", `conservation_errors`},
 	"version json":   {"version", "--json", `"hilnet": `},
 }
@@ -82,6 +86,7 @@ var flagTests = map[string]func(*testing.T){
 	"sweep parallel": func(t *testing.T) { sideBySide(t, "sweep", "one.yaml", "--seeds", "2") },
 	"sweep verify":   runsTwice,
 	"netem tables":   ownTable,
+	"broker for":     brokerEnds,
 }
 
 // No flag parses and does nothing: a flag that is in none of the tables fails.
@@ -223,6 +228,22 @@ func runsTwice(t *testing.T) {
 	}
 	if code, out := withApp(t, moody, "sweep", "one.yaml", "--verify", "1"); code != exitInternal {
 		t.Errorf("two runs differ, exit %d\n%s", code, out)
+	}
+}
+
+// brokerEnds shows that --for ends the broker, which nothing else does here.
+func brokerEnds(t *testing.T) {
+	if code, out, _ := call(t, "broker", "--listen", "127.0.0.1:0", "--for", "30ms"); code != exitPass || !strings.Contains(out, "listening on 127.0.0.1:") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	for _, wrong := range []string{"--for -1s", "--listen nonsense", "--listen 192.0.2.1:0", "two scenarios", "tap-mosquitto", "--state .", "--state bad.json"} {
+		t.Chdir(t.TempDir())
+		if err := os.WriteFile("bad.json", []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, out, _ := call(t, append([]string{"broker", "--for", "1s"}, strings.Fields(wrong)...)...); code != exitUsage {
+			t.Errorf("%s: exit %d\n%s", wrong, code, out)
+		}
 	}
 }
 

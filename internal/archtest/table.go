@@ -53,10 +53,13 @@ var layers = map[string]Layer{
 	"tap": {Row: 5, Third: []string{
 		"github.com/songgao/water", "github.com/vishvananda/netlink", "github.com/vishvananda/netns", sys,
 	}},
-	"tap/socket":     {Row: 5, Third: []string{sys}},
-	"tap/host":       {Row: 5, Third: []string{"github.com/vishvananda/netlink", "github.com/vishvananda/netns", sys}},
-	"mqtt":           {Row: 5},
-	"mqtt/broker":    {Row: 5},
+	"tap/socket":  {Row: 5, Third: []string{sys}},
+	"tap/host":    {Row: 5, Third: []string{"github.com/vishvananda/netlink", "github.com/vishvananda/netns", sys}},
+	"mqtt":        {Row: 5},
+	"mqtt/broker": {Row: 5},
+
+	"mqtt/broker/serve": {Row: 5},
+
 	"replay/segment": {Row: 5},
 
 	"scenarios": {Row: 6, Third: []string{
@@ -102,7 +105,7 @@ var folders = []string{
 // the run. A path that ends in .go is a file.
 var clock = []string{
 	"sim/pacer.go", "sim/pacer_linux.go", "sim/pacer_other.go",
-	"tap/...", "stack/gateway", "report/live", "cmd/...", "internal/...",
+	"tap/...", "mqtt/broker/serve", "stack/gateway", "report/live", "cmd/...", "internal/...",
 }
 
 // clockNames are the functions of package time that read or wait for real time.

@@ -88,21 +88,37 @@ func (b *Broker) Forget(now sim.Time, which func(client string) bool) {
 // keeping its state.
 const DropCrash trace.DropReason = "broker_crash"
 
-// CauseCrash is the cause of a disconnection by Crash.
-const CauseCrash = "broker crashed"
+// CauseCrash is the cause of a disconnection by Crash, CauseStop by Stop.
+const (
+	CauseCrash = "broker crashed"
+	CauseStop  = "broker stopped"
+)
+
+// endAll ends all connections without their wills.
+func (b *Broker) endAll(now sim.Time, cause string, abort bool) {
+	b.now = now
+	for _, id := range slices.Sorted(maps.Keys(b.conns)) {
+		c := b.conns[id]
+		c.will = nil
+		b.push(pending{conn: c, abort: abort, close: !abort})
+		b.end(c, cause)
+	}
+}
+
+// Stop ends the broker in order: connections are closed, wills are not published,
+// and clean sessions are gone. It returns what Restore needs. After its Outputs
+// the Broker must not be used any more.
+func (b *Broker) Stop(now sim.Time) []byte {
+	b.endAll(now, CauseStop, false)
+	return b.Snapshot()
+}
 
 // Crash ends the broker as a process that dies: connections are reset, wills are
 // not published, and clean sessions are gone. It returns what Restore needs, or,
 // unless keep is set, nil: everything is lost. After its Outputs the Broker must
 // not be used any more.
 func (b *Broker) Crash(now sim.Time, keep bool) (kept []byte) {
-	b.now = now
-	for _, id := range slices.Sorted(maps.Keys(b.conns)) {
-		c := b.conns[id]
-		c.will = nil
-		b.push(pending{conn: c, abort: true})
-		b.end(c, CauseCrash)
-	}
+	b.endAll(now, CauseCrash, true)
 	if keep {
 		return b.Snapshot()
 	}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hilnet/emu"
+	"hilnet/mqtt/broker"
+	"hilnet/mqtt/broker/serve"
+	"hilnet/scenarios"
+	"hilnet/trace"
+)
+
+// brokerFlags are what emu broker was told.
+type brokerFlags struct {
+	listen string
+	expose bool
+	state  string
+	trace  string
+	length time.Duration
+}
+
+func (c *cli) brokerCommand() *cobra.Command {
+	var f brokerFlags
+	cmd := &cobra.Command{
+		Use:   "broker [SCENARIO]",
+		Short: "Serve the model broker on a socket of this machine",
+		Long: `broker serves hilnet's MQTT 3.1.1 broker on a real socket and in real time, for a
+board or a program on the bench. It is the broker that scenarios have, with the
+users, topics and limits of SCENARIO's broker section if one is given; the
+scenario itself does not run.
+
+It listens on the loopback interface. Any other address needs --expose: there is
+no TLS, and without users everybody may publish and subscribe. Ctrl-C ends it.`,
+		Example: `  emu broker
+  emu broker --listen 127.0.0.1:11883 --state broker.json --trace broker.jsonl
+  emu broker retained-will --listen 192.168.7.1:1883 --expose`,
+		Args:              arguments(0, 1, "at most one scenario"),
+		ValidArgsFunction: completeScenarios,
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.broker(cmd.Context(), args, &f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:1883", "the `address` and port to listen on; port 0 is any free one")
+	flags.BoolVar(&f.expose, "expose", false, "allow an address that other machines reach")
+	flags.StringVar(&f.state, "state", "", "keep sessions and retained messages in `file`: read at the start if it exists, written at the end")
+	flags.StringVar(&f.trace, "trace", "", "write what happens to `file`, as the trace of a run")
+	flags.DurationVar(&f.length, "for", 0, "end after this `time`, such as 30s (default: at Ctrl-C)")
+	return cmd
+}
+
+func (c *cli) broker(ctx context.Context, args []string, f *brokerFlags) error {
+	if err := checkListen(f); err != nil {
+		return err
+	}
+	if f.length < 0 {
+		return usagef("--for: %v is negative", f.length)
+	}
+	cfg := serve.Config{}
+	if len(args) == 1 {
+		sc, err := load(args[0])
+		if err != nil {
+			return err
+		}
+		if sc.Broker.Kind != scenarios.BrokerModel {
+			return usagef("the broker of %s is of kind %s; emu broker serves kind model", args[0], sc.Broker.Kind)
+		}
+		cfg.Broker = emu.BrokerConfig(&sc.Broker)
+	}
+	var err error
+	if cfg.State, err = readBrokerState(f.state); err != nil {
+		return err
+	}
+	closeTrace, err := traceTo(f.trace, &cfg)
+	if err != nil {
+		return err
+	}
+	s, err := serve.New(cfg)
+	if err != nil {
+		return errors.Join(usagef("--state %s: %w", f.state, err), closeTrace())
+	}
+	l, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return errors.Join(&emu.EnvironmentError{Op: "listen", Err: err, Hint: "choose another address with --listen"}, closeTrace())
+	}
+	fmt.Fprintf(c.stdout, "listening on %s\n", l.Addr())
+	if f.length > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.length)
+		defer cancel()
+	}
+	state, err := s.Serve(ctx, l)
+	if err != nil {
+		err = &emu.EnvironmentError{Op: "serve", Err: err}
+	}
+	if f.state != "" {
+		err = errors.Join(err, writeBrokerState(f.state, state))
+	}
+	return errors.Join(err, closeTrace())
+}
+
+// checkListen refuses an address that others reach unless they may.
+func checkListen(f *brokerFlags) error {
+	host, _, err := net.SplitHostPort(f.listen)
+	if err != nil {
+		return usagef("--listen %s: write an address and a port, such as 127.0.0.1:1883", f.listen)
+	}
+	ip := net.ParseIP(host)
+	if loopback := host == "localhost" || ip != nil && ip.IsLoopback(); !loopback && !f.expose {
+		return usagef("--listen %s: other machines reach this address; add --expose if they may", f.listen)
+	}
+	return nil
+}
+
+func readBrokerState(name string) ([]byte, error) {
+	if name == "" {
+		return nil, nil
+	}
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, &emu.EnvironmentError{Op: "read the state", Err: err}
+	case !info.Mode().IsRegular() || info.Size() > broker.MaxState:
+		return nil, usagef("--state %s: it is no file, or larger than %d bytes", name, broker.MaxState)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, &emu.EnvironmentError{Op: "read the state", Err: err}
+	}
+	return data, nil
+}
+
+// writeBrokerState replaces the file at once, so that there always is a whole one.
+func writeBrokerState(name string, state []byte) error {
+	fail := func(err error) error {
+		return &emu.EnvironmentError{Op: "write the state", Err: err, Hint: "choose another file with --state"}
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return fail(err)
+	}
+	_, err = tmp.Write(state)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		return fail(errors.Join(err, os.Remove(tmp.Name())))
+	}
+	return nil
+}
+
+// traceTo makes the server write its trace, and returns what ends that.
+func traceTo(name string, cfg *serve.Config) (end func() error, err error) {
+	if name == "" {
+		return func() error { return nil }, nil
+	}
+	fail := func(err error) error {
+		return &emu.EnvironmentError{Op: "write the trace", Err: err, Hint: "choose another file with --trace"}
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, fail(err)
+	}
+	w, err := trace.NewWriter(f, trace.Header{Hilnet: emu.Version, Scenario: "broker", Clock: string(scenarios.Real)})
+	if err != nil {
+		return nil, fail(errors.Join(err, f.Close()))
+	}
+	cfg.Trace = w.Write
+	return func() error {
+		if err := errors.Join(w.Flush(), f.Close()); err != nil {
+			return fail(err)
+		}
+		return nil
+	}, nil
+}
