@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"hilnet/internal/linktest"
 	"hilnet/mqtt/broker"
 )
 
@@ -107,5 +109,40 @@ func TestAStateGoesFromRunToRun(t *testing.T) {
 		if _, err := New(sc, Options{}); err == nil || !strings.Contains(err.Error(), bad) || !strings.Contains(err.Error(), "broker") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// tshark sees what split and coalesced writes are: PUBACKs in segments of one
+// byte, put together again, and several PUBACKs in one segment.
+func TestWritesAreSplitAndCoalesced(t *testing.T) {
+	dir := t.TempDir()
+	text := strings.Replace(faulty, `payload: "{n}", qos: 1}`, `payload: "{n}", qos: 1}, publish: {topic: t, qos: 1}`, 1)
+	sc := load(t, text+"  - {at: 5s, do: broker_split, piece: 1B, for: 4s}\n  - {at: 11s, do: broker_coalesce, value: 700ms, for: 4s}\nexpect: [acknowledged == published, connects == 1]\n")
+	if result, err := Run(t.Context(), sc, Options{Out: dir}); err != nil || result.Verdict != Pass {
+		t.Fatalf("%v %+v", err, result)
+	}
+	segments := func(from, to string) (lengths, acks []string) {
+		out := linktest.Tshark(t, "-r", filepath.Join(dir, "faulty.peer.pcapng"), "-T", "fields", "-e", "tcp.len", "-e", "mqtt.msgtype",
+			"-Y", "tcp.srcport==1883 && tcp.len>0 && frame.time_relative>"+from+" && frame.time_relative<"+to)
+		for line := range strings.SplitSeq(strings.TrimSpace(out), "\n") {
+			n, types, _ := strings.Cut(line, "\t")
+			lengths, acks = append(lengths, n), append(acks, types)
+		}
+		return lengths, acks
+	}
+	lengths, acks := segments("5.2", "8.8")
+	puback := 0
+	for i, n := range lengths {
+		if n != "1" {
+			t.Errorf("a segment of %s bytes while writes are split", n)
+		}
+		puback += strings.Count(acks[i], "4")
+	}
+	if puback < 8 || len(lengths) < 4*puback {
+		t.Errorf("%d PUBACKs in %d segments", puback, len(lengths))
+	}
+	_, acks = segments("11.5", "14.8")
+	if !slices.ContainsFunc(acks, func(s string) bool { return strings.Count(s, "4") >= 4 }) {
+		t.Errorf("no segment with four PUBACKs: %q", acks)
 	}
 }
