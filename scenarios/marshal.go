@@ -81,6 +81,10 @@ func mapping(v reflect.Value) []entry {
 				continue
 			}
 		}
+		if isAction && f.key == "at" && action.After == nil && action.Every == 0 {
+			all = append(all, entry{f.key, fv}) // zero is a time as well
+			continue
+		}
 		if fv.IsZero() && f.def == "" && !f.required && (fv.Kind() != reflect.Struct || isScalar(f.typ)) {
 			continue
 		}
