@@ -114,11 +114,21 @@ func exchangeQoS1(b *testing.B, addr string) {
 	ended := make(chan error, 1)
 	n := max(b.N, window)
 	b.ResetTimer()
-	go func() { ended <- acknowledge(sub, n, size) }()
+	delivered := make(chan struct{}, n)
+	go func() { ended <- acknowledge(sub, n, size, delivered) }()
 	acks := bufio.NewReader(pub)
 	message := codec.AppendPublish(nil, &codec.Publish{Topic: []byte("t"), QoS: 1, ID: 1, Payload: make([]byte, size)})
 	for sent, acked := 0, 0; acked < n; {
+		// A message is on its way until it was delivered too: no broker has to
+		// drop any because its queue is full.
 		for sent < n && sent-acked < window {
+			if sent >= window {
+				select {
+				case <-delivered:
+				case err := <-ended:
+					b.Fatalf("the subscriber ended: %v", err)
+				}
+			}
 			binary.BigEndian.PutUint16(message[5:], uint16(sent%window)+1)
 			pub.send(message)
 			sent++
@@ -136,7 +146,7 @@ func exchangeQoS1(b *testing.B, addr string) {
 }
 
 // acknowledge takes n messages and acknowledges each.
-func acknowledge(c *client, n, size int) error {
+func acknowledge(c *client, n, size int, delivered chan<- struct{}) error {
 	in := bufio.NewReader(c)
 	packet := make([]byte, 2+3+2+size)
 	for range n {
@@ -146,6 +156,7 @@ func acknowledge(c *client, n, size int) error {
 		if _, err := c.Write([]byte{0x40, 2, packet[5], packet[6]}); err != nil {
 			return err
 		}
+		delivered <- struct{}{}
 	}
 	return nil
 }
