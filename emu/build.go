@@ -39,6 +39,9 @@ func (w *World) build() error {
 	if w.files, err = w.newFiles(); err != nil {
 		return err
 	}
+	if err := w.prepareDecisions(); err != nil {
+		return err
+	}
 	newNetwork := w.newModelNetwork
 	switch w.sc.Broker.Kind {
 	case scenarios.BrokerTap:
@@ -82,6 +85,9 @@ func (w *World) connect(d *device, network network) error {
 	l, err := link.New(link.World{Loop: w.loop, Trace: w.trace, IDs: &w.ids}, lc)
 	if err != nil {
 		return fmt.Errorf("emu: %w", err)
+	}
+	if err := w.decide(l); err != nil {
+		return err
 	}
 	w.links = append(w.links, &cable{l, newCableWay(l.Up, lc.Up), newCableWay(l.Down, lc.Down)})
 	point, err := w.point(w.captureName(d.cfg.Name, scenarios.PointDevice), scenarios.PointDevice, 0)

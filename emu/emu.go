@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"hilnet/link"
+	"hilnet/link/decisions"
 	"hilnet/mqtt"
 	"hilnet/scenarios"
 	"hilnet/sim"
@@ -35,6 +36,12 @@ type Options struct {
 	// Source is how the user named the scenario, for the command that repeats the
 	// run. Empty: its name.
 	Source string
+	// Decisions is a decision log that the run follows, or a list of frames that it
+	// drops: see package decisions. A log brings its seed. A run that goes another
+	// way than its log ends with a *DecisionsError. Several worlds may share one.
+	Decisions *decisions.Log
+	// DecisionsOut is a file that the run's decision log is written to. Empty: none.
+	DecisionsOut string
 	// Progress is called by the run's goroutine about every 100 ms of real time,
 	// with the time of the run.
 	Progress func(now, end sim.Time)
@@ -64,6 +71,7 @@ type World struct {
 
 	recording *recordedPeer // nil without a recorded broker
 	files     *files
+	deciding  deciding
 	watchers  []*Observation
 	starters  []func() error
 	stoppers  []func() error
@@ -101,6 +109,9 @@ func New(sc *scenarios.Scenario, opt Options) (*World, error) {
 	}
 	if opt.Seed != nil {
 		own.Seed = *opt.Seed
+	}
+	if err := opt.checkDecisions(own); err != nil {
+		return nil, err
 	}
 	if opt.Source == "" {
 		opt.Source = own.Name
@@ -224,6 +235,9 @@ func (w *World) Run(ctx context.Context) (result *Result, err error) {
 	}
 	if runErr == nil {
 		runErr = w.loop.Run(sim.Time(w.sc.Duration))
+	}
+	if err := w.finishDecisions(runErr != nil); err != nil && runErr == nil {
+		runErr = err
 	}
 	// The loop looks for a cause to stop every so many events: a file may have
 	// failed behind its last look.

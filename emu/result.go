@@ -34,6 +34,7 @@ type Result struct {
 	Outcome     *scenarios.Outcome
 	Notes       []string // what a reader of the result must know about the models
 	Files       []string // written, in the order of their creation
+	Decisions   string   // name of the decision log or list of drops that the run followed
 	Events      uint64   // trace events
 	Length      sim.Time // how far the run came
 	Wall        time.Duration
@@ -57,7 +58,11 @@ type Recording struct {
 
 // Command returns the command that repeats the run.
 func (r *Result) Command() string {
-	return fmt.Sprintf("emu run %s --seed %d", r.Source, r.Seed)
+	command := fmt.Sprintf("emu run %s --seed %d", r.Source, r.Seed)
+	if r.Decisions != "" {
+		command += " --decisions " + Quote(r.Decisions)
+	}
+	return command
 }
 
 // finish ends the trace with counters and judges the run, unless runErr ended it
@@ -68,7 +73,11 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 		ModelBroker: w.sc.Broker.Kind == scenarios.BrokerModel,
 		Length:      w.loop.Now(), Lateness: w.loop.Lateness(), Files: w.files.names, Notes: w.notes(),
 	}
+	if w.opt.Decisions != nil {
+		r.Decisions = w.opt.Decisions.Name
+	}
 	w.count()
+	w.deciding.report(w.trace)
 	why := "end of the scenario"
 	switch {
 	case runErr == nil:
@@ -99,6 +108,7 @@ func (w *World) notes() []string {
 	if w.loop.RealTime() {
 		all = append(all, "real time: another run with the same seed differs; how late events ran is measured, not promised")
 	}
+	all = append(all, w.deciding.notes()...)
 	if w.recording != nil {
 		all = append(all, w.recording.note())
 	}

@@ -154,6 +154,7 @@ type burst struct {
 	chain lossChain // nil: no model
 	last  uint64    // ordinal of the last step
 	state bool      // the last step's verdict
+	draw  uint64    // the last step's
 }
 
 // set changes the model. A model of the same kind keeps its state.
@@ -201,7 +202,8 @@ func (b *burst) catchUp(ordinal uint64) {
 	}
 	for b.last < ordinal {
 		b.last++
-		b.state = b.chain.lost(b.env.Stream.At(b.last))
+		b.draw = b.env.Stream.At(b.last)
+		b.state = b.chain.lost(b.draw)
 	}
 }
 
@@ -225,7 +227,7 @@ func (b *burst) lost(f *Frame) bool {
 	if f.Ordinal < GeneratedOrdinals {
 		b.catchUp(f.Ordinal)
 	}
-	return b.state
+	return b.env.Choose(f, "", VerbDrop, b.state, b.draw)
 }
 
 // threshold32 turns a probability into the number that a 32-bit draw is below.

@@ -45,9 +45,13 @@ func (h *chance) set(c Chance) {
 // is exact, so a verdict is the same on every machine.
 func threshold(p float64) uint64 { return uint64(math.Ldexp(p, drawBits)) }
 
-// hit says whether it happens to the frame.
-func (h *chance) hit(s sim.Stream, f *Frame) bool {
-	return h.threshold > 0 && h.copula.draw(s, f)>>(64-drawBits) < h.threshold
+// hit says whether it happens to the frame. part and verb are as in Env.Choose.
+func (h *chance) hit(e *Env, part, verb string, s sim.Stream, f *Frame) bool {
+	if h.threshold == 0 {
+		return false
+	}
+	u := h.copula.draw(s, f)
+	return e.Choose(f, part, verb, u>>(64-drawBits) < h.threshold, u)
 }
 
 // lanes tells the draws for a frame, and for each of its copies, apart.

@@ -195,13 +195,18 @@ func (c *conditions) stage(next Sink) Sink {
 				c.catchUp(f.Ordinal)
 			}
 			s := c.now()
-			if s.loss > 0 && c.lossDraws.At2(f.Ordinal, lane(f, 0))>>(64-drawBits) < s.loss {
+			if s.loss > 0 && c.lost(f, s.loss) {
 				c.env.Drop(f, trace.DropLoss, s.Name)
 				return
 			}
 		}
 		next.Put(f)
 	})
+}
+
+func (c *conditions) lost(f *Frame, threshold uint64) bool {
+	u := c.lossDraws.At2(f.Ordinal, lane(f, 0))
+	return c.env.Choose(f, "", VerbDrop, u>>(64-drawBits) < threshold, u)
 }
 
 // nowhere is the state of conditions that are not there.

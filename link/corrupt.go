@@ -57,7 +57,7 @@ func (c *corrupter) set(cfg CorruptConfig) {
 func (c *corrupter) stage(next Sink) Sink {
 	c.places = c.env.Substream("place")
 	return SinkFunc(func(f *Frame) {
-		if c.chance.hit(c.env.Stream, f) {
+		if c.chance.hit(c.env, "", VerbCorrupt, c.env.Stream, f) {
 			c.damage(f)
 		}
 		next.Put(f)

@@ -96,11 +96,11 @@ type reorder struct {
 	counted int // frames delayed since one was sent at once
 }
 
-func (r *reorder) hit(s sim.Stream, f *Frame) bool {
+func (r *reorder) hit(e *Env, s sim.Stream, f *Frame) bool {
 	if r.chance.threshold == 0 {
 		return false
 	}
-	if r.counted < r.gap-1 || !r.chance.hit(s, f) {
+	if r.counted < r.gap-1 || !r.chance.hit(e, "reorder", VerbReorder, s, f) {
 		r.counted++
 		return false
 	}
@@ -161,7 +161,7 @@ func (d *Delay) put(f *Frame) {
 	}
 	now := d.env.Loop.Now()
 	at, keep := now.Add(d.draw(f)), !d.jitter.Reorder
-	if d.reorder.hit(d.reorderStream, f) {
+	if d.reorder.hit(d.env, d.reorderStream, f) {
 		at, keep = now, false
 	}
 	if keep {
@@ -187,8 +187,10 @@ func (d *Delay) draw(f *Frame) time.Duration {
 		ns += int64(d.extra.now().Delay)
 	}
 	if d.jitters {
-		j := d.jitter.Distribution.scaled(d.copula.draw(d.env.Stream, f), d.jitter.Spread)
+		u := d.copula.draw(d.env.Stream, f)
+		j := d.jitter.Distribution.scaled(u, d.jitter.Spread)
 		ns = max(0, min(ns+min(j, int64(4*MaxDelay)), int64(4*MaxDelay)))
+		ns = int64(d.env.ChooseDelay(f, time.Duration(ns), u))
 	}
 	return time.Duration(ns)
 }

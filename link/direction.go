@@ -69,6 +69,8 @@ type Direction struct {
 	ids       *IDs
 	seed      uint64
 	observers []Observer
+	deciders  []Decider
+	decision  Decision // the one that is being made
 
 	entry            hop
 	end              Sink

@@ -53,7 +53,7 @@ func (l *Loss) set(p, correlation float64, mark bool) {
 
 func (l *Loss) stage(next Sink) Sink {
 	return SinkFunc(func(f *Frame) {
-		if l.chance.hit(l.env.Stream, f) {
+		if l.chance.hit(l.env, "", VerbDrop, l.env.Stream, f) {
 			if l.mark && markCE(l.env, f, "loss") {
 				next.Put(f)
 				return
@@ -73,7 +73,7 @@ type duplicator struct {
 
 func (d *duplicator) stage(next Sink) Sink {
 	return SinkFunc(func(f *Frame) {
-		if f.Copy == 0 && d.chance.hit(d.env.Stream, f) {
+		if f.Copy == 0 && d.chance.hit(d.env, "", VerbDuplicate, d.env.Stream, f) {
 			next.Put(d.env.Duplicate(f, 1)) // the copy first, as netem's
 		}
 		next.Put(f)

@@ -10,6 +10,7 @@ type DropReason string
 // of this type and name them in Explain's table.
 const (
 	DropLoss       DropReason = "loss"
+	DropListed     DropReason = "listed"
 	DropBlackhole  DropReason = "blackhole"
 	DropQueueFull  DropReason = "queue_full"
 	DropTooLong    DropReason = "too_long"
@@ -65,6 +66,7 @@ type Explanation struct {
 
 var explanations = []Explanation{
 	{string(DropLoss), "A loss stage of the link drew this frame.", "scenario: links"},
+	{string(DropListed), "The frame is on the list of frames to drop that the run was given.", "emu run --decisions"},
 	{string(DropBlackhole), "The link was cut without telling anyone.", "scenario: timeline"},
 	{string(DropQueueFull), "The queue in front of the link's rate limit was full.", "scenario: links, queue"},
 	{string(DropDelayFull), "More frames were on their way than the delay of a link holds.", "scenario: links; link.DefaultDelayed"},

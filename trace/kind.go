@@ -80,6 +80,11 @@ const (
 	KindBrokerSubscribed   Kind = "broker.subscribed"
 	KindBrokerUnsubscribed Kind = "broker.unsubscribed"
 
+	// A rule of a link, or a frame on its list, never had anything to do: Stage, Text, Count.
+	KindUnused Kind = "link.unused"
+	// A rule of a link chose a message or frame: Stage, Frame, Count (which one it is), Text.
+	KindMatch Kind = "link.match"
+
 	// The application said something: Text.
 	KindApp Kind = "app"
 	// Counters of a part at the end of the run: Node, Stage, Values.

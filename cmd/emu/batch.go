@@ -96,6 +96,7 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 		}
 	}()
 	opt := emu.Options{Apps: b.cli.apps, Out: b.flags.out, Source: sourceWithSettings(e.source, b.flags.settings)}
+	opt.Decisions, opt.DecisionsOut = b.flags.decide.log, b.flags.decide.out
 	if b.flags.hasSeed {
 		opt.Seed = &b.flags.seed
 	}
@@ -110,6 +111,10 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 	}
 	d = &done{report: report.NewRun(result, e.source), result: result, err: err}
 	if err != nil {
+		var other *emu.DecisionsError
+		if errors.As(err, &other) {
+			d.report.Verdict = report.Invalid // what the user gave does not fit together
+		}
 		d.report.Error = err.Error()
 	}
 	return d

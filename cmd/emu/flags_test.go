@@ -60,7 +60,9 @@ var flagCases = map[string]flagCase{
 	"merge quiet":    {"merge old.jsonl", "--quiet", `!runs passed`},
 	"merge partial":  {"merge half.jsonl", "--partial", `exit 0`},
 
-	"validate set":   {"validate clean-link", "--set duration=77s", `expectations, 77s`},
+	"validate set":      {"validate clean-link", "--set duration=77s", `expectations, 77s`},
+	"run decisions-out": {"run clean-link", "--decisions-out log.jsonl", `file log.jsonl`},
+
 	"validate quiet": {"validate clean-link", "--quiet", `!clean-link`},
 	"list json":      {"list", "--json", `"name": "clean-link"`},
 	"show resolved":  {"show clean-link", "--resolved", `mac: `},
@@ -87,6 +89,7 @@ var flagTests = map[string]func(*testing.T){
 	"sweep verify":   runsTwice,
 	"netem tables":   ownTable,
 	"broker for":     brokerEnds,
+	"run decisions":  dropsAFrame,
 }
 
 // No flag parses and does nothing: a flag that is in none of the tables fails.

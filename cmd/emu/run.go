@@ -27,6 +27,7 @@ type runFlags struct {
 	verbose  bool
 	progress string
 	parallel int
+	decide   decisionFlags
 }
 
 func (c *cli) runCommand() *cobra.Command {
@@ -42,6 +43,11 @@ two ends of the link, and NAME.trace.jsonl, what happened beside the wire.
 Several scenarios run side by side on all cores, but those with clock: real,
 which run alone, behind the others. Results come in the order of the command
 line: in full for a scenario that does not pass, and a table of all at the end.
+
+With --decisions-out the links write what they drew and decided for each frame.
+--decisions makes them follow such a log, with its seed, and the run stops where
+it goes another way; or it names a list of frames to drop, a line for each:
+{"link":"link","dir":"up","frame":17}.
 
 It ends with 0 when every expectation holds, 1 when one fails, 2 when the
 scenario or the command line is wrong, 3 when the machine lacks something, 4
@@ -67,6 +73,7 @@ counts.`,
 	flags.BoolVar(&f.quiet, "quiet", false, "print nothing unless something is wrong")
 	flags.BoolVar(&f.verbose, "verbose", false, "with several scenarios: print the results of those that pass in full, too")
 	flags.IntVar(&f.parallel, "parallel", 0, "how many scenarios run side by side; 0: as many as there are cores")
+	f.decide.add(cmd)
 	addSet(cmd, &f.sets)
 	addProgress(cmd, &f.progress)
 	return cmd
@@ -83,6 +90,9 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 	}
 	all, err := c.prepare(args, f)
 	if err != nil {
+		return err
+	}
+	if err := f.decide.open(len(all)); err != nil {
 		return err
 	}
 	junit, err := createJUnit(f.junit)

@@ -34,6 +34,7 @@ var layers = map[string]Layer{
 	"link/traces":      {Row: 2},
 	"link/radio":       {Row: 2},
 	"link/conformance": {Row: 2},
+	"link/decisions":   {Row: 2},
 	"mqtt/codec":       {Row: 2},
 
 	"link/presets": {Row: 3},
