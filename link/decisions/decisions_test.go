@@ -163,7 +163,12 @@ func TestArrivalsOfARealRunHaveItsVerdictsInVirtualTime(t *testing.T) {
 	real := newWorld(t, pacer, rough(), nil)
 	go func() {
 		for i := range 120 {
-			for !real.loop.Post(func() { real.put(60 + i%40) }) {
+			for !real.loop.Post(func() {
+				real.put(60 + i%40)
+				if i == 119 {
+					real.loop.After(300*time.Millisecond, real.loop.Stop)
+				}
+			}) {
 			}
 			for began := time.Now(); time.Since(began) < time.Duration(i%5)*500*time.Microsecond; {
 				_ = i
@@ -173,7 +178,7 @@ func TestArrivalsOfARealRunHaveItsVerdictsInVirtualTime(t *testing.T) {
 	if err := real.loop.StartPacer(); err != nil {
 		t.Fatal(err)
 	}
-	if err := real.loop.Run(sim.Time(600 * time.Millisecond)); err != nil {
+	if err := real.loop.Run(sim.Time(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if err := real.rec.Flush(); err != nil {
