@@ -33,6 +33,8 @@ func (w *World) build() error {
 	w.trace = trace.NewLog(w.loop.Now)
 	w.tally = scenarios.NewTally(w.sc)
 	w.trace.Subscribe(w.tally.Add)
+	w.finds = newFinder(w.sc)
+	w.trace.Subscribe(w.finds.add)
 	for _, o := range w.watchers {
 		w.trace.Subscribe(o.add)
 	}

@@ -20,6 +20,9 @@ func (w *World) count() {
 			trace.Value{Name: scenarios.ValueMinFree, N: int64(s.MinFree)},
 			trace.Value{Name: scenarios.ValueEmptyRequests, N: int64(s.EmptyRequests)})
 		must(d.pool.Check())
+		if d.on {
+			d.countLeaks()
+		}
 		w.counters(d.cfg.Name, scenarios.StageNIC, addUp(d.pastNIC, nicValues(d.nic.Counters()))...)
 		w.counters(d.cfg.Name, stageStack, addUp(d.pastStack, d.host.counters())...)
 	}

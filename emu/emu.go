@@ -59,6 +59,7 @@ type World struct {
 	ids   link.IDs
 	trace *trace.Log
 	tally *scenarios.Tally
+	finds *finder
 
 	devices  []*device
 	byName   map[string]*device // looked up only, never ranged over

@@ -72,6 +72,7 @@ func (d *device) stop(why string) {
 		return
 	}
 	d.on = false
+	d.countLeaks()
 	d.world.trace.Emit(trace.Event{Kind: scenarios.KindOff, Node: d.cfg.Name, Text: why})
 	d.halt()
 	d.network.carrier(false)

@@ -89,6 +89,7 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 	w.trace.Emit(trace.Event{Kind: trace.KindEnd, Text: why, Count: int64(w.loop.Now())})
 	r.Events = w.trace.Events()
 	r.Outcome = w.tally.Outcome()
+	r.Outcome.SetFindings(w.finds.findings())
 	if r.Verdict != "" {
 		return r
 	}

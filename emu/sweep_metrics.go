@@ -31,6 +31,7 @@ type Metrics struct {
 	PoolMinFree        int           `json:"pool_min_free"`       // the smallest of all devices
 	PoolEmptyRequests  int           `json:"pool_empty_requests"` // of all devices together
 	ConservationErrors int           `json:"conservation_errors"`
+	Findings           int           `json:"findings"`
 }
 
 // A Metric is one of the numbers of [Metrics].
@@ -84,6 +85,7 @@ var allMetrics = []Metric{
 	count("pool_min_free", func(m *Metrics) int { return m.PoolMinFree }),
 	count("pool_empty_requests", func(m *Metrics) int { return m.PoolEmptyRequests }),
 	count("conservation_errors", func(m *Metrics) int { return m.ConservationErrors }),
+	count("findings", func(m *Metrics) int { return m.Findings }),
 }
 
 // AllMetrics returns the metrics in the order of the fields of Metrics.
@@ -96,7 +98,7 @@ func metricsOf(o *scenarios.Outcome) Metrics {
 		Lost: o.Lost, Duplicated: o.Duplicated, Received: o.Received, Connects: o.Connects, ConnectErrors: o.ConnectErrors,
 		Reconnects: o.Reconnects, Disconnects: o.Disconnects, PingTimeouts: o.PingTimeouts, Reboots: o.Reboots, LatencyP50: o.LatencyP50, LatencyP95: o.LatencyP95,
 		LatencyP99: o.LatencyP99, LatencyMax: o.LatencyMax, LastAckTime: o.LastAckTime, Drops: o.Drops.Total,
-		ConservationErrors: len(o.ConservationErrors),
+		ConservationErrors: len(o.ConservationErrors), Findings: len(o.Findings),
 	}
 	for i, d := range o.Devices {
 		if i == 0 || d.Pool.MinFree < m.PoolMinFree {

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"fmt"
 	"net/netip"
 
 	"hilnet/nic"
@@ -282,6 +283,9 @@ func (c *Client) judgeConnack(p *nic.Packet) Status {
 	present := b[2]&1 != 0
 	switch {
 	case c.fixed != nil && c.broken(p):
+		return ServerMessageFailure
+	case n == connackLength && c.quirks.ConnackAlone && p.Len() > connackLength && b[0]>>4 == packetConnack:
+		c.dropMalformed(p, fmt.Sprintf("CONNACK with %d bytes behind it in one segment", p.Len()-connackLength))
 		return ServerMessageFailure
 	case n != connackLength || c.quirks.ConnackAlone && p.Len() != connackLength:
 		return ServerMessageFailure

@@ -185,6 +185,9 @@ func (p *Packet) Link(other *Packet) {
 	if p.last != nil {
 		p.last.next = other
 	} else {
+		for lost := p.next; lost != nil; lost = lost.next {
+			lost.holder = "leaked: cut off behind a partial message"
+		}
 		p.next = other
 	}
 	if p.last = other.last; p.last == nil {

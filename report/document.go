@@ -193,7 +193,8 @@ func (d *Document) WriteJSON(w io.Writer) error {
 		r.Checks, r.Notes, r.Files = filled(r.Checks), filled(r.Notes), filled(r.Files)
 		if r.Outcome != nil {
 			o := *r.Outcome
-			o.ConservationErrors, o.Devices, o.Links, o.Spread = filled(o.ConservationErrors), filled(o.Devices), filled(o.Links), filled(o.Spread)
+			o.ConservationErrors, o.Devices, o.Links = filled(o.ConservationErrors), filled(o.Devices), filled(o.Links)
+			o.Spread, o.Findings = filled(o.Spread), filled(o.Findings)
 			r.Outcome = &o
 		}
 		own.Runs[i] = r

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"hilnet/emu"
 )
@@ -125,6 +126,11 @@ func suite(r *Run) junitSuite {
 // output is what a viewer of test results shows beside the run.
 func output(r *Run) string {
 	var lines []string
+	if r.Outcome != nil {
+		for _, f := range r.Outcome.Findings {
+			lines = append(lines, fmt.Sprintf("finding: %s: %s at %v: %s (%s)", f.Severity, f.Device, time.Duration(f.T), f.Text, f.Name))
+		}
+	}
 	for _, n := range r.Notes {
 		lines = append(lines, "note: "+n)
 	}

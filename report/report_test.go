@@ -278,3 +278,32 @@ func ExampleDocument_WriteJUnit() {
 	//   </testsuite>
 	// </testsuites>
 }
+
+// Findings are in the JSON document and beside the run in JUnit.
+func TestFindingsAreInBothReports(t *testing.T) {
+	d := report.New(run(t, "pool-starved"))
+	var asJSON, asXML bytes.Buffer
+	if err := errors.Join(d.WriteJSON(&asJSON), d.WriteJUnit(&asXML)); err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Runs []struct {
+			Outcome struct{ Findings []scenarios.Finding }
+		}
+	}
+	if err := json.Unmarshal(asJSON.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	found := doc.Runs[0].Outcome.Findings
+	if len(found) == 0 || found[0].Name != "pool_exhausted" || found[0].Device != "device" || len(found[0].Events) == 0 {
+		t.Errorf("%+v", found)
+	}
+	if !strings.Contains(asXML.String(), "finding: warning: device at ") {
+		t.Errorf("no finding in\n%s", asXML.String())
+	}
+	clean := report.New(run(t, "clean-link"))
+	asJSON.Reset()
+	if err := clean.WriteJSON(&asJSON); err != nil || !strings.Contains(asJSON.String(), `"findings": []`) {
+		t.Errorf("a clean run has findings, or none at all: %v", err)
+	}
+}

@@ -280,6 +280,12 @@ func (v *nameVisitor) member(n *ast.MemberNode) {
 	if !ok {
 		return
 	}
+	if of := memberName(n.Node); of == "finding" {
+		if names := findingNames(); !slices.Contains(names, property.Value) {
+			v.fail(property, didYouMean(property.Value, names), "no finding is called %q", property.Value)
+		}
+		return
+	}
 	if outer, ok := n.Node.(*ast.MemberNode); ok {
 		if key, ok := outer.Property.(*ast.StringNode); ok && key.Value == "reason" {
 			if _, known := trace.Explain(property.Value); !known {
@@ -293,6 +299,20 @@ func (v *nameVisitor) member(n *ast.MemberNode) {
 	if (isCall || isEntry) && v.s.Broker.Kind != BrokerModel && slices.Contains(unknownBeyond, property.Value) {
 		v.fail(property, "use acknowledged", "%s is unknown: hilnet does not see what arrives at %s broker", property.Value, v.s.Broker.Kind.article())
 	}
+}
+
+// memberName returns the last name of a part, such as finding of
+// device("a").finding.
+func memberName(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		return n.Value
+	case *ast.MemberNode:
+		if s, ok := n.Property.(*ast.StringNode); ok {
+			return s.Value
+		}
+	}
+	return ""
 }
 
 func reasons() []string {

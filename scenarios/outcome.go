@@ -29,6 +29,12 @@ type Outcome struct {
 	Switch SwitchOutcome `json:"switch" expr:"switch"`
 	// What passed the TAP interface, with a real broker.
 	Tap TapOutcome `json:"tap" expr:"tap"`
+	// What went wrong and why, in words, by the moment at which it began.
+	Findings []Finding `json:"findings" expr:"-"`
+	// How many findings there are: kinds of trouble that a device had, however often.
+	FindingCount int `json:"-" expr:"findings"`
+	// How often each kind of finding happened, such as finding.packets_leaked.
+	Finding map[string]int `json:"-" expr:"finding"`
 
 	// The same by device and by link, in the order of the scenario.
 	Devices []DeviceOutcome `json:"devices" expr:"devices"`
@@ -102,6 +108,9 @@ type DeviceOutcome struct {
 	NIC     NICOutcome  `json:"nic" expr:"nic"`
 	// Drops at the device itself: its NIC, its stack, its client.
 	Drops Drops `json:"drops" expr:"drops"`
+	// The device's findings: how many, and how often each kind happened.
+	FindingCount int            `json:"-" expr:"findings"`
+	Finding      map[string]int `json:"-" expr:"finding"`
 }
 
 // NICOutcome counts the frames of a device's NIC in all its boots (counters event
@@ -213,6 +222,8 @@ const (
 	StageUp   = "up"   // at a link: in, duplicated, generated, out, dropped, in_flight
 	StageDown = "down"
 	StageNIC  = "nic" // at a device: of all its boots; rx_frames to tx_dropped
+	// At a device, when it stops: packets that nobody can give back, by what lost them.
+	StageLeaks = "pool/leaks"
 	// At the broker, the switch that the links lead to: frames_in to malformed.
 	StageSwitch = "switch"
 	// At a recorded broker: frames, sent, held, max_held_ns, foreign, not_sent.

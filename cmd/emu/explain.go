@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hilnet/scenarios"
 	"hilnet/trace"
 )
 
@@ -25,11 +26,12 @@ type meaning struct {
 const (
 	groupDrop    = "drop reason"
 	groupKind    = "kind of event"
+	groupFinding = "finding"
 	groupStatus  = "status of the client"
 	groupConnack = "CONNACK return code"
 )
 
-var groups = []string{groupDrop, groupKind, groupStatus, groupConnack}
+var groups = []string{groupFinding, groupDrop, groupKind, groupStatus, groupConnack}
 
 // meanings returns all that emu explain knows, by group.
 func meanings() []meaning {
@@ -39,6 +41,13 @@ func meanings() []meaning {
 	}
 	for _, k := range kindTexts {
 		all = append(all, meaning{groupKind, string(k.kind), nil, k.text, "trace"})
+	}
+	for _, f := range scenarios.FindingKinds() {
+		source := "emu: the events that the finding names"
+		if f.Quirk != "" {
+			source += "; quirk " + f.Quirk
+		}
+		all = append(all, meaning{groupFinding, f.Name, nil, fmt.Sprintf("%s %s", f.Text, f.Remedy), source})
 	}
 	for _, s := range statusTexts {
 		n := int64(s.status)
@@ -59,9 +68,9 @@ func (c *cli) explainCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain [NAME|NUMBER]",
-		Short: "Explain drop reasons, status codes and kinds of events",
+		Short: "Explain findings, drop reasons, status codes and kinds of events",
 		Long: `explain says what a name in a result, a trace or a capture means: the reason why
-something was dropped, the kind of an event, the status that a call of the client
+something was dropped, a finding, the kind of an event, the status that a call of the client
 returned, by name or number. Without a name it explains all.`,
 		Example:           "  emu explain rx_pool_empty\n  emu explain 0x10006\n  emu explain NX_NO_PACKET\n  emu explain",
 		Args:              arguments(0, 1, "one name"),

@@ -46,6 +46,7 @@ func writeResult(w io.Writer, p palette, r *emu.Result) {
 		row("UNACCOUNTED", "%s", e)
 	}
 	fmt.Fprintln(w)
+	writeFindings(w, p, o.Findings)
 	for _, c := range r.Checks {
 		writeVerdict(w, p, &c)
 	}
@@ -93,6 +94,32 @@ func writeSpread(w io.Writer, o *scenarios.Outcome) {
 	}
 	fmt.Fprintln(w)
 	rows.write(w, func(_ int, _, padded string) string { return padded })
+}
+
+// maxFindings bounds the findings that are printed: a fleet may have thousands.
+const maxFindings = 20
+
+// writeFindings prints what went wrong, the worst first.
+func writeFindings(w io.Writer, p palette, all []scenarios.Finding) {
+	if len(all) == 0 {
+		return
+	}
+	sorted := slices.Clone(all)
+	slices.SortStableFunc(sorted, func(a, b scenarios.Finding) int {
+		return strings.Compare(string(a.Severity), string(b.Severity))
+	})
+	for i, f := range sorted {
+		if i == maxFindings {
+			fmt.Fprintf(w, "  … and %d findings more: --json has all\n", len(sorted)-i)
+			break
+		}
+		word := fmt.Sprintf("%-7s", f.Severity)
+		if f.Severity == scenarios.SeverityError {
+			word = p.bad(word)
+		}
+		fmt.Fprintf(w, "  %s  %s at %v: %s\n           emu explain %s\n", word, f.Device, time.Duration(f.T).Round(time.Millisecond), f.Text, f.Name)
+	}
+	fmt.Fprintln(w)
 }
 
 // writeVerdict prints an expectation and, when it failed, why.
