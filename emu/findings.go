@@ -101,6 +101,8 @@ type watch struct {
 	unread    []sim.Time // arrival of the messages that wait for message_get
 	pingSent  sim.Time   // last PINGREQ, or connect
 	pingSeq   uint64
+	sent      sim.Time // last MQTT packet of any kind
+	sentSeq   uint64
 
 	detectors []detector
 	hits      []*hits
@@ -154,8 +156,24 @@ func (f *finder) add(e *trace.Event) {
 // maxUnread bounds the messages whose arrival is remembered.
 const maxUnread = 1 << 16
 
+// sends reports whether a device sent an MQTT packet when an event happened.
+func sends(e *trace.Event) bool {
+	switch e.Kind {
+	case trace.KindConnected, trace.KindPingReq, trace.KindSubscribe, trace.KindUnsubscribe, trace.KindRepublish:
+		return true
+	case trace.KindPublish:
+		return e.Status == 0
+	case trace.KindReceived:
+		return e.QoS > 0 // its acknowledgement
+	}
+	return false
+}
+
 // follow keeps what several detectors need.
 func (w *watch) follow(e *trace.Event) {
+	if sends(e) {
+		w.sent, w.sentSeq = e.T, e.Seq
+	}
 	switch e.Kind {
 	case scenarios.KindBoot:
 		w.on, w.unread = true, nil

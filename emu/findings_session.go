@@ -63,11 +63,11 @@ func (d *keepaliveStopped) add(e *trace.Event) {
 	if e.Kind != trace.KindBrokerDisconnected || !strings.HasPrefix(e.Text, broker.CauseKeepAlive) || !d.w.on || !d.w.connected {
 		return
 	}
-	if idle := e.T.Sub(d.w.pingSent); idle >= d.w.keepalive {
+	if idle := e.T.Sub(d.w.sent); idle >= d.w.keepalive {
 		if d.h.n == 0 {
 			d.idle = idle
 		}
-		d.h.add(d.w.pingSent, d.w.pingSeq, e.Seq)
+		d.h.add(d.w.sent, d.w.sentSeq, e.Seq)
 	}
 }
 

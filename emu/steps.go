@@ -52,6 +52,9 @@ func (d *device) step(t *sim.Task, s *scenarios.Step) {
 			d.do(t, s.Repeat.Do)
 			t.Sleep(0) // rounds that take no time must not keep the run from being stopped
 		}
+	case s.Delete != nil:
+		d.wanted = false
+		d.client.Delete()
 	case s.Reboot != nil:
 		d.restart(t)
 	default:

@@ -61,7 +61,8 @@ func (c *Client) process(events uint32) {
 	if events&eventPacketReceive != 0 {
 		c.receive()
 	}
-	if events&eventPingTimeout != 0 {
+	// The timer goes on while TCP closes, and tells again what is over then.
+	if events&eventPingTimeout != 0 && c.state == StateConnected {
 		c.emit(trace.Event{Kind: trace.KindPingTimeout, Count: int64(c.kernel.Now() - c.pingSent)})
 		c.processDisconnect("no PINGRESP in time")
 	}

@@ -4,11 +4,11 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
+	"path"
 	"strings"
 )
 
-//go:embed library/*.yaml
+//go:embed library
 var library embed.FS
 
 // Schema is the JSON Schema (draft 2020-12) of a scenario file.
@@ -18,23 +18,54 @@ var Schema []byte
 
 // An Entry is a scenario of the library.
 type Entry struct {
-	Name    string
-	Summary string
+	Name    string `json:"name"`
+	Summary string `json:"summary"`
+	Group   string `json:"group"` // "" for the main ones
 }
 
-// Library returns the built-in scenarios by name.
-func Library() []Entry {
-	files, err := library.ReadDir("library")
+// A Group is a part of the library: a folder of it.
+type Group struct{ Name, Text string }
+
+// Groups returns the parts of the library, the main one, whose name is empty,
+// first.
+func Groups() []Group {
+	return []Group{
+		{"", "Scenarios to begin with"},
+		{"quirks", "What single bugs of NetX Duo do"},
+		{"recordings", "What was recorded from the real NetX Duo, with a model broker"},
+		{"regression", "The cases of NetX Duo's own MQTT regression tests, by the same names"},
+	}
+}
+
+// folder returns a group's folder.
+func (g Group) folder() string { return path.Join("library", g.Name) }
+
+// files returns the names of the scenarios of a group.
+func (g Group) files() []string {
+	all, err := library.ReadDir(g.folder())
 	if err != nil {
 		panic("scenarios: library: " + err.Error()) // it is embedded
 	}
-	var all []Entry
-	for _, f := range files {
-		s, err := Open(strings.TrimSuffix(f.Name(), ".yaml"))
-		if err != nil {
-			panic("scenarios: library: " + err.Error()) // a test loads each
+	var names []string
+	for _, f := range all {
+		if name, ok := strings.CutSuffix(f.Name(), ".yaml"); ok {
+			names = append(names, name)
 		}
-		all = append(all, Entry{s.Name, s.Summary()})
+	}
+	return names
+}
+
+// Library returns the built-in scenarios by group and name.
+func Library() []Entry {
+	var all []Entry
+	for _, g := range Groups() {
+		for _, name := range g.files() {
+			s, err := Open(name)
+			if err != nil {
+				panic("scenarios: library: " + err.Error()) // a test loads each
+			}
+			all = append(all, Entry{s.Name, s.Summary(), g.Name})
+		}
 	}
 	return all
 }
@@ -44,19 +75,16 @@ var ErrNotFound = errors.New("no such scenario")
 
 // Source returns the text of a built-in scenario.
 func Source(name string) ([]byte, error) {
-	data, err := library.ReadFile("library/" + name + ".yaml")
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
-		files, _ := library.ReadDir("library") // embedded: cannot fail
-		var names []string
-		for _, f := range files {
-			names = append(names, strings.TrimSuffix(f.Name(), ".yaml"))
+	var names []string
+	for _, g := range Groups() {
+		for _, known := range g.files() {
+			if known == name {
+				return library.ReadFile(path.Join(g.folder(), name+".yaml"))
+			}
+			names = append(names, known)
 		}
-		return nil, fmt.Errorf("scenarios: %w called %q; %s", ErrNotFound, name, didYouMean(name, names))
 	}
-	if err != nil {
-		return nil, fmt.Errorf("scenarios: %w", err)
-	}
-	return data, nil
+	return nil, fmt.Errorf("scenarios: %w called %q; %s", ErrNotFound, name, didYouMean(name, names))
 }
 
 // Open loads a built-in scenario.

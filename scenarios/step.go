@@ -30,6 +30,8 @@ type Step struct {
 	Every *Every `yaml:"every"`
 	// Do steps several times.
 	Repeat *Repeat `yaml:"repeat"`
+	// Delete the MQTT client.
+	Delete *Delete `yaml:"delete"`
 	// Reset the device in an orderly way.
 	Reboot *Reboot `yaml:"reboot"`
 }
@@ -57,6 +59,8 @@ func (s *Step) Name() string {
 		return "every"
 	case s.Repeat != nil:
 		return "repeat"
+	case s.Delete != nil:
+		return "delete"
 	case s.Reboot != nil:
 		return "reboot"
 	}
@@ -70,6 +74,10 @@ type Connect struct{}
 // Disconnect ends the connection with a DISCONNECT. It also ends what reconnect
 // does, until the next connect.
 type Disconnect struct{}
+
+// Delete deletes the MQTT client, as nxd_mqtt_client_delete does: without a
+// DISCONNECT. No other step of the client works after it, but reboot does.
+type Delete struct{}
 
 // Reboot disconnects, if there is a connection, and resets the device. When it
 // has booted, the application starts from its first step with nothing but what

@@ -65,6 +65,7 @@ var flagCases = map[string]flagCase{
 
 	"validate quiet": {"validate clean-link", "--quiet", `!clean-link`},
 	"list json":      {"list", "--json", `"name": "clean-link"`},
+	"list all":       {"list", "--all", `(?m)^pool-deadlock +The pool is full`},
 	"show resolved":  {"show clean-link", "--resolved", `mac: `},
 	"show set":       {"show clean-link", "--set pool.packets=20", `packets: 20`},
 	"explain json":   {"explain rx_pool_empty", "--json", `"name": "rx_pool_empty"`},

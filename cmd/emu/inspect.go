@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,38 +18,95 @@ import (
 )
 
 func (c *cli) listCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, all bool
 	cmd := &cobra.Command{
-		Use:               "list",
-		Short:             "List the built-in scenarios",
-		Example:           "  emu list\n  emu list --json",
-		Args:              arguments(0, 0, ""),
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(*cobra.Command, []string) error {
+		Use:   "list [GROUP]",
+		Short: "List the built-in scenarios",
+		Long: `list lists the built-in scenarios to begin with and names the groups that hold the
+others; with the name of a group, those of the group.`,
+		Example:           "  emu list\n  emu list recordings\n  emu list --all\n  emu list --json",
+		Args:              arguments(0, 1, "one group"),
+		ValidArgsFunction: completeGroups,
+		RunE: func(_ *cobra.Command, args []string) error {
 			entries := scenarios.Library()
+			if len(args) == 1 {
+				if err := knownGroup(args[0]); err != nil {
+					return err
+				}
+				entries = slices.DeleteFunc(entries, func(e scenarios.Entry) bool { return e.Group != args[0] })
+			}
 			if asJSON {
-				type entry struct {
-					Name    string `json:"name"`
-					Summary string `json:"summary"`
-				}
-				all := []entry{}
-				for _, e := range entries {
-					all = append(all, entry(e))
-				}
-				return c.writeJSON(all)
+				return c.writeJSON(entries)
 			}
-			width := 0
-			for _, e := range entries {
-				width = max(width, len(e.Name))
-			}
-			for _, e := range entries {
-				fmt.Fprintf(c.stdout, "%-*s  %s\n", width, e.Name, e.Summary)
-			}
+			writeLibrary(c.stdout, entries, all || len(args) == 1)
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array of name and summary")
+	cmd.Flags().BoolVar(&all, "all", false, "list those of all groups")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array of name, summary and group, of all groups")
 	return cmd
+}
+
+func knownGroup(name string) error {
+	var names []string
+	for _, g := range scenarios.Groups() {
+		if g.Name != "" {
+			names = append(names, g.Name)
+		}
+	}
+	if slices.Contains(names, name) {
+		return nil
+	}
+	return usagef("no group is called %q%s; the groups are %s", name, didYouMean(name, names), strings.Join(names, ", "))
+}
+
+func completeGroups(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	for _, g := range scenarios.Groups() {
+		if len(args) == 0 && g.Name != "" && strings.HasPrefix(g.Name, word) {
+			names = append(names, g.Name+"\t"+g.Text)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// writeLibrary prints the scenarios of each group, or of the main one and how
+// many the others have.
+func writeLibrary(w io.Writer, entries []scenarios.Entry, all bool) {
+	width := 0
+	for _, e := range entries {
+		if all || e.Group == "" {
+			width = max(width, len(e.Name))
+		}
+	}
+	begun := false
+	for _, g := range scenarios.Groups() {
+		n := 0
+		for _, e := range entries {
+			if e.Group != g.Name {
+				continue
+			}
+			if n++; n == 1 && begun && (all || g.Name == "") {
+				fmt.Fprintln(w)
+			}
+			if n == 1 && all && g.Name != "" {
+				fmt.Fprintf(w, "%s (emu list %s):\n", g.Text, g.Name)
+			}
+			if all || g.Name == "" {
+				fmt.Fprintf(w, "%-*s  %s\n", width, e.Name, e.Summary)
+			}
+		}
+		if n > 0 && !all && g.Name != "" {
+			if !begun {
+				continue
+			}
+			fmt.Fprintf(w, "\n%s: %d more, emu list %s", g.Text, n, g.Name)
+		}
+		begun = begun || n > 0
+	}
+	if !all {
+		fmt.Fprintln(w)
+	}
 }
 
 func (c *cli) writeJSON(v any) error {

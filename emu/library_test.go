@@ -1,0 +1,198 @@
+package emu
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"hilnet/internal/linktest"
+	"hilnet/scenarios"
+	"hilnet/trace"
+)
+
+// outcomeOf runs a scenario of the library with every device's profile and
+// quirks changed, "" leaving them, and returns the result and a hash over its
+// trace.
+func outcomeOf(t *testing.T, name string, profile scenarios.Profile, quirks string) (*Result, string) {
+	t.Helper()
+	sc, err := scenarios.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range sc.Devices {
+		d := &sc.Devices[i]
+		if profile != "" {
+			d.Profile = profile
+		}
+		if quirks == "" {
+			continue
+		}
+		if err := d.Quirks.UnmarshalText([]byte(quirks)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := New(sc, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := sha256.New()
+	events := w.Observe(1 << 20)
+	r, err := w.Run(t.Context())
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	for e := range events.Events() {
+		if e.Kind != trace.KindCounters {
+			fmt.Fprintln(h, e.T, e.Kind, e.Node, e.Status, e.Text, e.ID, e.Count, e.Reason)
+		}
+	}
+	return r, fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// virtual are the scenarios of the library that need no interface of the machine.
+func virtual(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, e := range scenarios.Library() {
+		sc, err := scenarios.Open(e.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sc.Clock == scenarios.Virtual {
+			all = append(all, e.Name)
+		}
+	}
+	return all
+}
+
+func failed(r *Result) []string {
+	var all []string
+	for _, c := range r.Checks {
+		if !c.Passed {
+			all = append(all, c.That+": "+c.Why)
+		}
+	}
+	return all
+}
+
+func TestEveryScenarioOfTheLibraryPassesAndSaysWhatItTeaches(t *testing.T) {
+	for _, name := range virtual(t) {
+		r, _ := outcomeOf(t, name, "", "")
+		if r.Verdict != Pass || len(r.Checks) < 2 {
+			t.Errorf("%s: %s of %d: %s", name, r.Verdict, len(r.Checks), strings.Join(failed(r), "\n"))
+		}
+		sc, err := scenarios.Open(name)
+		if err != nil || !strings.Contains(sc.About, "What it teaches: ") {
+			t.Errorf("%s does not say what it teaches (%v)", name, err)
+		}
+	}
+}
+
+// clean are scenarios in which nothing goes wrong that a device could do better.
+var clean = []string{
+	"clean-link", "fleet-small", "link-drop", "1-basic", "2a-dead-link-8s", "6-chained-publish-256b-pool",
+	"connect", "connect-non-block", "keepalive", "publish-qos1", "receive-qos1", "receive-span", "remaining-length",
+}
+
+func TestACleanRunHasNoFindings(t *testing.T) {
+	for _, name := range clean {
+		if r, _ := outcomeOf(t, name, "", ""); r.Outcome.FindingCount != 0 {
+			t.Errorf("%s: %+v", name, r.Outcome.Findings)
+		}
+	}
+}
+
+// What NetX's bugs do, and that nothing of it is left without them.
+func TestTheBugsShowAndVanishWithoutQuirks(t *testing.T) {
+	for _, c := range []struct{ scenario, finding string }{
+		{"pool-deadlock", "deadlock_client_mutex"},
+		{"one-lost-ping", "session_lost_to_one_ping"},
+		{"publish-loop", "retry_limit_bypassed"},
+		{"5c-disconnect-leak", "packets_leaked"},
+		{"9-scripted-peer-quirks", "packets_leaked"},
+		{"delete-leak", "packets_leaked"},
+		{"connack-with-data", "connack_with_data_refused"},
+		{"4a-pool8x256-qos0-flood", "acknowledged_then_dropped"},
+		{"3e-nonblocking-extended-notify", "connect_never_ends"},
+		{"2c-dead-link-keepalive4", "retries_exhausted"},
+	} {
+		with, _ := outcomeOf(t, c.scenario, "", "")
+		without, _ := outcomeOf(t, c.scenario, "", "none")
+		if with.Outcome.Finding[c.finding] == 0 {
+			t.Errorf("%s: no %s", c.scenario, c.finding)
+		}
+		// A dead link exhausts TCP's retries with or without bugs.
+		if n := without.Outcome.Finding[c.finding]; n != 0 && c.finding != "retries_exhausted" {
+			t.Errorf("%s without quirks: %s, %d times", c.scenario, c.finding, n)
+		}
+	}
+}
+
+// quirkShown names, for each quirk, a scenario of the library whose run is
+// another one without it; shownElsewhere what shows those that no scenario can.
+var quirkShown = map[string]string{}
+
+var shownElsewhere = map[string]string{}
+
+func TestEachQuirkIsShownByAScenario(t *testing.T) {
+	want := map[string]string{}
+	for _, q := range scenarios.QuirkList() {
+		name := quirkShown[q.Name]
+		if name == "" {
+			if shownElsewhere[q.Name] == "" {
+				t.Errorf("nothing shows %s", q.Name)
+			}
+			continue
+		}
+		if want[name] == "" {
+			_, want[name] = outcomeOf(t, name, "", "default")
+		}
+		if _, got := outcomeOf(t, name, "", "default -"+q.Name); got == want[name] {
+			t.Errorf("%s is the same without %s", name, q.Name)
+		}
+	}
+	for name := range maps.Keys(quirkShown) {
+		if !slices.ContainsFunc(scenarios.QuirkList(), func(q scenarios.Quirk) bool { return q.Name == name }) {
+			t.Errorf("%s is no quirk any more", name)
+		}
+	}
+}
+
+// differences finds the table in docs/fidelity.md of the scenarios that end
+// otherwise on the gVisor host.
+var differences = regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\| on gVisor: ")
+
+// The same client on the gVisor host passes the same scenarios, but for those
+// that the page names.
+func TestTheLibraryOnTheGVisorHost(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(linktest.Root(t), "docs", "fidelity.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var named []string
+	for _, m := range differences.FindAllStringSubmatch(string(page), -1) {
+		named = append(named, m[1])
+	}
+	for _, name := range virtual(t) {
+		sc, err := scenarios.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(sc.Devices, func(d scenarios.Device) bool { return d.Profile == scenarios.ProfileLinux }) {
+			continue
+		}
+		r, _ := outcomeOf(t, name, scenarios.ProfileLinux, "")
+		if differs := r.Verdict != Pass; differs != slices.Contains(named, name) {
+			t.Errorf("%s: %s on the gVisor host, and docs/fidelity.md says otherwise:\n%s", name, r.Verdict, strings.Join(failed(r), "\n"))
+		}
+	}
+	if len(named) == 0 {
+		t.Error("docs/fidelity.md names no difference")
+	}
+}
