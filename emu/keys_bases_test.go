@@ -158,7 +158,7 @@ version: 1
 name: retained
 duration: 6s
 devices:
-  - steps: [connect, {sleep: 3s}, subscribe: {topic: "#", qos: 1}, {sleep: 1s}, message_get: all]
+  - steps: [connect, {sleep: 3s}, subscribe: {topic: "#", qos: 1}, {sleep: 1s}, message_get: all, delete: {}]
 broker: {kind: model}
 timeline: [{at: 1s, do: broker_publish, topic: kept, size: 20B, qos: 1}]
 `,

@@ -136,18 +136,48 @@ func TestTheBugsShowAndVanishWithoutQuirks(t *testing.T) {
 
 // quirkShown names, for each quirk, a scenario of the library whose run is
 // another one without it; shownElsewhere what shows those that no scenario can.
-var quirkShown = map[string]string{}
+var quirkShown = map[string]string{
+	"unread_leak":                 "5c-disconnect-leak",
+	"malformed_publish_leak":      "9-scripted-peer-quirks",
+	"connack_alone":               "connack-with-data",
+	"connack_race":                "keepalive-lost",
+	"no_establish_notify":         "3e-nonblocking-extended-notify",
+	"silent_connect_failure":      "3e-nonblocking-extended-notify",
+	"delete_connecting_hang":      "9d-delete-while-connecting",
+	"delete_without_disconnect":   "delete-leak",
+	"pool_deadlock":               "pool-deadlock",
+	"copy_drop":                   "4a-pool8x256-qos0-flood",
+	"copy_whole_rest":             "4a-pool8x256-qos0-flood",
+	"pubrec_queued_twice":         "9-scripted-peer-quirks",
+	"keepalive_wrap":              "keepalive-wrap",
+	"short_ping_timeout":          "one-lost-ping",
+	"disconnect_forever":          "keepalive-lost",
+	"id_restart":                  "5a-broker-crash-dup-retransmit",
+	"failed_publish_kept":         "pool-starved",
+	"probe_bypasses_retry_limit":  "publish-loop",
+	"no_ack_every_second_segment": "6-chained-publish-256b-pool",
+	"silent_reset":                "2c-dead-link-keepalive4",
+	"out_of_order_starves_pool":   "4b-pool8x256-qos1-flood",
+}
 
-var shownElsewhere = map[string]string{}
+var shownElsewhere = map[string]string{
+	"half_open_retransmit":         "mqtt/quirks_test.go",
+	"chain_tail_lost":              "mqtt/quirks_test.go",
+	"pubcomp_stale_id":             "mqtt/quirks_test.go",
+	"credentials_cleared":          "mqtt/quirks_test.go",
+	"will_flags_sticky":            "mqtt/quirks_test.go",
+	"qos3_accepted":                "mqtt/quirks_test.go",
+	"any_segment_is_duplicate_ack": "stack/embedded/send_test.go",
+	"fin_wait2_forever":            "stack/embedded/close_test.go",
+	"window_from_old_ack":          "stack/embedded/send_test.go",
+}
 
 func TestEachQuirkIsShownByAScenario(t *testing.T) {
 	want := map[string]string{}
 	for _, q := range scenarios.QuirkList() {
 		name := quirkShown[q.Name]
 		if name == "" {
-			if shownElsewhere[q.Name] == "" {
-				t.Errorf("nothing shows %s", q.Name)
-			}
+			showsQuirk(t, q.Name)
 			continue
 		}
 		if want[name] == "" {
@@ -160,6 +190,54 @@ func TestEachQuirkIsShownByAScenario(t *testing.T) {
 	for name := range maps.Keys(quirkShown) {
 		if !slices.ContainsFunc(scenarios.QuirkList(), func(q scenarios.Quirk) bool { return q.Name == name }) {
 			t.Errorf("%s is no quirk any more", name)
+		}
+	}
+}
+
+// showsQuirk sees that the file which shows a quirk names it.
+func showsQuirk(t *testing.T, name string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(linktest.Root(t), filepath.FromSlash(shownElsewhere[name])))
+	field := strings.ReplaceAll(name, "_", "")
+	if shownElsewhere[name] == "" || err != nil || !strings.Contains(strings.ToLower(string(text)), "."+field+" =") && !strings.Contains(string(text), `"`+name+`": {`) {
+		t.Errorf("nothing shows %s (%v)", name, err)
+	}
+}
+
+// regressionCases are those of netxduo's test/regression/mqtt_test,
+// netx_mqtt_NAME_test.c.
+var regressionCases = strings.Fields(`
+api branch connack_error connect connect_v6 connect_auth connect_auth_empty connect_non_block connect_non_block_2
+connect_packet_send_failure connect_will_message connect_will_topic_only connect_with_auth_will keepalive
+keepalive_timeout multiple_receive not_connected null_password packet_leak publish_non_zero_packet_id
+subscribe_non_zero_packet_id publish_packet_chain publish_qos0 publish_qos1 publish_qos2 receive_qos0 receive_qos1
+receive_qos2 receive_span remaining_length subscribe unsubscribe subscribe_packet_chain transmit_queue_depth
+websocket_block websocket_non_block testcontrol`)
+
+// Each case is a scenario, or docs/fidelity.md says why not.
+func TestEveryRegressionCaseIsAScenarioOrHasAReason(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(linktest.Root(t), "docs", "fidelity.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regressionCases {
+		_, err := scenarios.Open(strings.ReplaceAll(name, "_", "-"))
+		if hasReason := strings.Contains(string(page), "| `"+name+"` | no scenario: "); hasReason == (err == nil) {
+			t.Errorf("%s: scenario %v, reason on the page: %v", name, err == nil, hasReason)
+		}
+	}
+}
+
+// The recordings have scenarios of the same names.
+func TestEveryRecordingIsAScenario(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(linktest.Root(t), "pcaps", "golden", "netx", "*.pcap"))
+	if err != nil || len(files) < 14 {
+		t.Fatalf("%d recordings, %v", len(files), err)
+	}
+	for _, f := range files {
+		name := strings.ToLower(strings.TrimSuffix(filepath.Base(f), ".pcap"))
+		if _, err := scenarios.Open(name); err != nil {
+			t.Error(err)
 		}
 	}
 }

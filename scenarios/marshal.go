@@ -81,7 +81,7 @@ func mapping(v reflect.Value) []entry {
 				continue
 			}
 		}
-		if isAction && f.key == "at" && action.After == nil && action.Every == 0 {
+		if isAction && f.key == "at" && action.After == nil {
 			all = append(all, entry{f.key, fv}) // zero is a time as well
 			continue
 		}
