@@ -259,5 +259,8 @@ func (r *sweepRunner) fill(ctx context.Context, run *SweepRun) (err error) {
 		}
 	}
 	run.Metrics = metricsOf(result.Outcome)
+	for _, d := range w.devices {
+		run.Metrics.PoolMemory += d.pool.Memory()
+	}
 	return nil
 }

@@ -30,6 +30,7 @@ type Metrics struct {
 	Drops              int           `json:"drops"`               // all reasons together
 	PoolMinFree        int           `json:"pool_min_free"`       // the smallest of all devices
 	PoolEmptyRequests  int           `json:"pool_empty_requests"` // of all devices together
+	PoolMemory         int           `json:"pool_memory"`         // bytes of all devices' pools together, packet headers included
 	ConservationErrors int           `json:"conservation_errors"`
 	Findings           int           `json:"findings"`
 }
@@ -84,6 +85,7 @@ var allMetrics = []Metric{
 	count("drops", func(m *Metrics) int { return m.Drops }),
 	count("pool_min_free", func(m *Metrics) int { return m.PoolMinFree }),
 	count("pool_empty_requests", func(m *Metrics) int { return m.PoolEmptyRequests }),
+	count("pool_memory", func(m *Metrics) int { return m.PoolMemory }),
 	count("conservation_errors", func(m *Metrics) int { return m.ConservationErrors }),
 	count("findings", func(m *Metrics) int { return m.Findings }),
 }

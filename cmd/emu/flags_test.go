@@ -49,6 +49,7 @@ var flagCases = map[string]flagCase{
 	"sweep format":   {"sweep clean-link", "--format json", `"format": "hilnet-sweep-summary/1"`},
 	"sweep metric":   {"sweep clean-link", "--metric connects", `passed.* connects`},
 	"sweep failures": {"sweep link-drop --set pool.packets=16", "--failures 0", `!emu run link-drop`},
+	"sweep find":     {"sweep clean-link --set pool.packets=8,16", "--find pool.packets", `(?m)^8 +12768 B +[0-9]+ +0 +1 of 1 +79.3 %$`},
 	"sweep quiet":    {"sweep clean-link", "--quiet", `!runs passed`},
 	"sweep progress": {"sweep clean-link", "--progress plain", `1 of 1 runs, 100 %`},
 
@@ -57,6 +58,7 @@ var flagCases = map[string]flagCase{
 	"merge format":   {"merge old.jsonl", "--format json", `"format": "hilnet-sweep-summary/1"`},
 	"merge metric":   {"merge old.jsonl", "--metric connects", `passed.* connects`},
 	"merge failures": {"merge failed.jsonl", "--failures 0", `!emu run link-drop`},
+	"merge find":     {"merge failed.jsonl", "--find pool.packets", `(?m)^none +- `},
 	"merge quiet":    {"merge old.jsonl", "--quiet", `!runs passed`},
 	"merge partial":  {"merge half.jsonl", "--partial", `exit 0`},
 

@@ -17,14 +17,14 @@ type summaryPrinter interface {
 	end(*emu.SweepSummary) error
 }
 
-func newSummaryPrinter(w io.Writer, h *emu.SweepHeader, f *sweepFlags) summaryPrinter {
+func newSummaryPrinter(w io.Writer, h *emu.SweepHeader, f *sweepFlags, finder *emu.SweepFinder) summaryPrinter {
 	switch f.format {
 	case formatCSV:
 		return &csvSummary{w: csv.NewWriter(w), header: h}
 	case formatJSON:
-		return &jsonSummary{w: w, header: h}
+		return &jsonSummary{w: w, header: h, finder: finder}
 	}
-	return &tableSummary{w: w, palette: newPalette(w), header: h, flags: f}
+	return &tableSummary{w: w, palette: newPalette(w), header: h, flags: f, finder: finder}
 }
 
 // maxRows bounds what is kept for the table, which nobody reads beyond that.
@@ -36,6 +36,7 @@ type tableSummary struct {
 	palette palette
 	header  *emu.SweepHeader
 	flags   *sweepFlags
+	finder  *emu.SweepFinder
 	rows    []*emu.SweepRow
 	omitted int
 	failing []emu.Failing
@@ -89,6 +90,11 @@ func (t *tableSummary) end(s *emu.SweepSummary) error {
 		fmt.Fprintf(t.w, "… and %d combinations more: --format csv prints all\n", t.omitted)
 	}
 	fmt.Fprintf(t.w, "\n%s: %d of %d runs passed\n", t.header.Scenario, s.Passed, s.Runs)
+	if t.finder != nil {
+		fmt.Fprintln(t.w)
+		printFound(t.w, t.palette, t.header, t.finder)
+		return nil
+	}
 	if len(t.failing) > 0 {
 		fmt.Fprint(t.w, "\nfailing runs:\n")
 	}
@@ -187,6 +193,7 @@ const summaryFormat = "hilnet-sweep-summary/1"
 type jsonSummary struct {
 	w      io.Writer
 	header *emu.SweepHeader
+	finder *emu.SweepFinder
 	begun  bool
 }
 
@@ -231,6 +238,10 @@ func (j *jsonSummary) end(s *emu.SweepSummary) error {
 	if err := j.begin(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(j.w, "\n],\n\"runs\": %d,\n\"passed\": %d,\n\"internal\": %d}\n", s.Runs, s.Passed, s.Internal)
+	find, err := findJSON(j.finder)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(j.w, "\n],\n\"runs\": %d,\n\"passed\": %d,\n\"internal\": %d%s}\n", s.Runs, s.Passed, s.Internal, find)
 	return err
 }

@@ -23,6 +23,7 @@ type sweepFlags struct {
 	format   string
 	metrics  []string
 	failures int
+	find     string
 	quiet    bool
 }
 
@@ -41,8 +42,9 @@ func addSummaryFlags(cmd *cobra.Command, f *sweepFlags) {
 	flags.StringVar(&f.csv, "csv", "", "`FILE` for the result of every run as CSV")
 	flags.StringVar(&f.format, "format", formatTable, "what to print: table, csv (every metric of every combination) or json")
 	flags.StringSliceVar(&f.metrics, "metric", []string{"lost", "latency_p95", "pool_min_free"}, "metrics in the table")
+	flags.StringVar(&f.find, "find", "", "look for the smallest value of the swept `KEY` from which on every run passes, and end with 0 if there is one")
 	flags.IntVar(&f.failures, "failures", 3, "how many failing runs of each combination to name, with the command that repeats each")
-	flags.BoolVar(&f.quiet, "quiet", false, "print no table unless a run fails")
+	flags.BoolVar(&f.quiet, "quiet", false, "print no table unless a run fails; with --find, only what was found")
 	complete(cmd, "format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	complete(cmd, "metric", cobra.FixedCompletions(metricNames(), cobra.ShellCompDirectiveNoFileComp))
 }
@@ -83,12 +85,16 @@ type sink struct {
 	csv     *csv.Writer      // nil without --csv
 	summary *emu.SweepSummary
 	printer summaryPrinter
+	finder  *emu.SweepFinder // nil without --find
 	closers []func() error
 }
 
 // newSink opens the outputs. With file the results are appended to it.
 func (c *cli) newSink(h emu.SweepHeader, f *sweepFlags, file *os.File) (*sink, error) {
 	s := &sink{cli: c, flags: f, header: h}
+	if err := s.addFinder(); err != nil {
+		return nil, err
+	}
 	switch {
 	case file != nil:
 		s.jobs = emu.ContinueSweep(file)
@@ -115,8 +121,13 @@ func (c *cli) newSink(h emu.SweepHeader, f *sweepFlags, file *os.File) (*sink, e
 			return nil, err
 		}
 	}
-	s.printer = newSummaryPrinter(c.stdout, &h, f)
-	s.summary = emu.NewSweepSummary(h, f.failures, s.printer.row)
+	s.printer = newSummaryPrinter(c.stdout, &h, f, s.finder)
+	s.summary = emu.NewSweepSummary(h, f.failures, func(r *emu.SweepRow) error {
+		if s.finder != nil {
+			s.finder.Add(r)
+		}
+		return s.printer.row(r)
+	})
 	return s, nil
 }
 
@@ -160,8 +171,13 @@ func (s *sink) close() error {
 			err = errors.Join(err, diskError(failed))
 		}
 	}
-	if err != nil || s.flags.quiet && s.flags.format == formatTable && s.summary.Passed == s.summary.Runs {
+	quiet := s.flags.quiet && s.flags.format == formatTable && (s.finder != nil || s.summary.Passed == s.summary.Runs)
+	switch {
+	case err != nil || quiet && s.finder == nil:
 		return err
+	case quiet:
+		printFound(s.cli.stdout, newPalette(s.cli.stdout), &s.header, s.finder)
+		return nil
 	}
 	return s.printer.end(s.summary)
 }
@@ -171,7 +187,9 @@ func (s *sink) code() int {
 	switch {
 	case s.summary.Internal > 0:
 		return exitInternal
-	case s.summary.Passed < s.summary.Runs:
+	case s.finder != nil && foundAll(s.finder):
+		return exitPass
+	case s.finder != nil, s.summary.Passed < s.summary.Runs:
 		return exitFail
 	}
 	return exitPass
@@ -212,10 +230,17 @@ t for means) and the commands that repeat the first failing runs.
 Values are lists (0,1%,5%), ranges (4..64) and ranges with a step
 (100ms..1000ms/100ms). The results do not depend on the number of workers.
 
+--find KEY answers "how small may it be?": it names the smallest value of the key
+from which on every run passed, beside each combination of the other keys' values,
+with the pool's memory, the fewest packets that were free, the requests that found
+none, and the share of failures that so many seeds cannot exclude. Runs may fail
+then; sweep ends with 0 when there is such a value everywhere, and with 1 if not.
+
 With --out-file every result is kept as soon as it is there; after Ctrl-C,
 --resume goes on behind the last one. --shard 2/8 does the second eighth of the
 work, for the machines of a batch system; emu merge brings the files together.`,
 		Example: `  emu sweep link-drop --set pool.packets=4..32/4 --seeds 20
+  emu sweep pool-outage --set pool.packets=4..64/4 --seeds 20 --find pool.packets
   emu sweep mine.yaml --set pool.packets=8,16 --set link.loss=0,1%,5% --seeds 200 --out-file r.jsonl
   emu sweep mine.yaml --set pool.packets=8,16 --seeds 200 --out-file r.jsonl --resume
   emu sweep mine.yaml --seeds 1000 --shard 2/8 --out-file r2.jsonl --quiet`,
