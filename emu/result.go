@@ -71,7 +71,7 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 	r := &Result{
 		Scenario: w.sc.Name, Source: w.opt.Source, Seed: w.sc.Seed, Clock: w.sc.Clock,
 		ModelBroker: w.sc.Broker.Kind == scenarios.BrokerModel,
-		Length:      w.loop.Now(), Lateness: w.loop.Lateness(), Files: w.files.names, Notes: w.notes(),
+		Length:      w.loop.Now(), Lateness: w.loop.Lateness(), Files: w.files.names,
 	}
 	if w.opt.Decisions != nil {
 		r.Decisions = w.opt.Decisions.Name
@@ -90,6 +90,7 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 	r.Events = w.trace.Events()
 	r.Outcome = w.tally.Outcome()
 	r.Outcome.SetFindings(w.finds.findings())
+	r.Notes = w.notes(r.Outcome)
 	if r.Verdict != "" {
 		return r
 	}
@@ -104,12 +105,16 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 }
 
 // notes tell what a result's numbers rest on.
-func (w *World) notes() []string {
+func (w *World) notes(o *scenarios.Outcome) []string {
 	var all []string
 	if w.loop.RealTime() {
 		all = append(all, "real time: another run with the same seed differs; how late events ran is measured, not promised")
 	}
 	all = append(all, w.deciding.notes()...)
+	if b := &w.sc.Broker; b.Kind == scenarios.BrokerTap && o.Connects == 0 {
+		all = append(all, fmt.Sprintf("nobody connected to the broker at %v port %d: is one running there that listens on that address? mosquitto 2 listens on localhost only, unless its configuration has \"listener %d\" and \"allow_anonymous true\"",
+			b.Address.Addr(), b.Port, b.Port))
+	}
 	if w.recording != nil {
 		all = append(all, w.recording.note())
 	}

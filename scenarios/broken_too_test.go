@@ -59,6 +59,13 @@ var brokenToo = []brokenScenario{
 	{cut, "{at: 1s, label: a, do: reboot}\n  - {at: 2s, label: a, do: reboot}", "16:21", `the label "a" is taken`, "own label"},
 	{cut, "{at: 1s, label: A cut, do: reboot}", "15:21", "not a label", "lower-case"},
 	{cut, "{at: 1s, label: a, do: reboot}\n  - {after: {label: a, device: device}, do: reboot}", "16:32", "belongs to no device", "remove"},
+	// What is easily forgotten.
+	{connect, connect + "      - publish {topic: a}\n", "9:9", `unknown step "publish {topic"`, "put a colon behind publish, as in publish: {topic: …}"},
+	{connect, connect + "      - sleep 5s\n", "9:9", `unknown step "sleep 5s"`, "sleep: …"},
+	{connect, connect + "      - wait_for: connected\n", "9:19", "is a text, not a mapping", "write wait_for: {event: connected}"},
+	{pool, pool + "    will: {topic: t}\n", "7:5", `unknown key "will"`, "it belongs in mqtt: {will: …}"},
+	{pool, pool + "    packets: 8\n", "7:5", `unknown key "packets"`, "it belongs in pool: {packets: …}"},
+	{"  - lost == 0", "  - pool.min_free > 3", "17:5", `nothing called "pool"`, `device("device").pool`},
 	// IPv6.
 	{pool, linux6 + "    address6: fd00::2\n" + pool, "7:15", "lacks its prefix length", "fd00::2/64"},
 	{pool, linux6 + "    address6: 10.0.0.2/24\n" + pool, "7:15", "is an IPv4 address", "without the 6"},

@@ -133,7 +133,11 @@ func (d *decoder) pairs(n ast.Node, path string) ([]pair, bool) {
 	case *ast.MappingValueNode:
 		values = []*ast.MappingValueNode{v}
 	default:
-		d.fail(start(n), path, hint("write keys and values, such as \"key: value\", below it", "%s is %s, not a mapping", last(path), kindOf(n)))
+		h := "write keys and values, such as \"key: value\", below it"
+		if strings.HasSuffix(path, ".wait_for") && isText(n) {
+			h = "write wait_for: {event: " + n.GetToken().Value + "}"
+		}
+		d.fail(start(n), path, hint(h, "%s is %s, not a mapping", last(path), kindOf(n)))
 		return nil, false
 	}
 	all := make([]pair, 0, len(values))
@@ -303,7 +307,7 @@ func (d *decoder) fields(pairs []pair, at place, path string, v reflect.Value) {
 		if i := indexKey(own, p.key); i >= 0 {
 			d.field(p, path, &own[i], v.FieldByIndex(own[i].index))
 		} else if indexKey(shared, p.key) < 0 {
-			d.fail(p.place, join(path, p.key), hint(didYouMean(p.key, append(keysOf(own), keysOf(shared)...)), "unknown key %q", p.key))
+			d.fail(p.place, join(path, p.key), hint(unknownHint(v.Type(), p.key, append(keysOf(own), keysOf(shared)...)), "unknown key %q", p.key))
 		}
 	}
 	for _, f := range own {
@@ -346,4 +350,19 @@ func (d *decoder) field(p pair, path string, f *field, v reflect.Value) {
 	if err := f.checkRange(v); err != nil {
 		d.fail(d.src.places[path], path, err)
 	}
+}
+
+// unknownHint says what to do about a key that its mapping does not have: a key
+// of a mapping in it, of the same name, is what was meant.
+func unknownHint(t reflect.Type, key string, keys []string) string {
+	for _, f := range fieldsOf(t) {
+		inner := f.typ
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct && !isScalar(inner) && !f.shared && indexKey(fieldsOf(inner), key) >= 0 {
+			return fmt.Sprintf("it belongs in %s: {%s: …}", f.key, key)
+		}
+	}
+	return didYouMean(key, keys)
 }

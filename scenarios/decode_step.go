@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"reflect"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -11,6 +12,11 @@ func (d *decoder) step(n ast.Node, path string, s *Step) {
 	v := reflect.ValueOf(s).Elem()
 	all := fieldsOf(v.Type())
 	unknown := func(at place, key string) {
+		// A colon was forgotten: YAML takes all of it for one word.
+		if name, _, more := strings.Cut(key, " "); more && indexKey(all, name) >= 0 {
+			d.fail(at, path, hint("put a colon behind "+name+", as in "+stepExample(name), "unknown step %q", key))
+			return
+		}
 		d.fail(at, path, hint(didYouMean(key, keysOf(all)), "unknown step %q", key))
 	}
 	if isText(n) {
@@ -62,4 +68,19 @@ func (d *decoder) emptyStep(at place, path string, f *field, v reflect.Value) {
 		d.fields(nil, at, path, p.Elem())
 	}
 	v.Set(p)
+}
+
+// stepExample shows how a step is written.
+func stepExample(name string) string {
+	f := fieldsOf(reflect.TypeFor[Step]())
+	typ := f[indexKey(f, name)].typ.Elem()
+	if typ.Kind() != reflect.Struct || isScalar(typ) {
+		return name + ": …"
+	}
+	for _, key := range fieldsOf(typ) {
+		if key.required || name == "publish" {
+			return name + ": {" + key.key + ": …}"
+		}
+	}
+	return name + ": {}"
 }

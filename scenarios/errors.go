@@ -30,6 +30,8 @@ func (e *Error) Error() string {
 		b.WriteString(e.File + ": ")
 	case e.Line > 0:
 		fmt.Fprintf(&b, "%s:%d:%d: ", e.File, e.Line, e.Column)
+	case e.File != "":
+		b.WriteString(e.File + ": ")
 	case e.Path != "":
 		fmt.Fprintf(&b, "scenarios: %s: ", e.Path)
 	default:

@@ -255,7 +255,11 @@ func (v *nameVisitor) identifier(n *ast.IdentifierNode) {
 	names := append(outcomeNames(), "device", "link", spanFunc)
 	switch {
 	case !slices.Contains(names, n.Value):
-		v.fail(n, didYouMean(n.Value, names[:len(names)-1]), "the outcome has nothing called %q", n.Value)
+		h := didYouMean(n.Value, names[:len(names)-1])
+		if n.Value == "pool" && len(v.s.Devices) > 0 {
+			h = fmt.Sprintf("a pool belongs to a device: device(%q).pool", v.s.Devices[0].Name)
+		}
+		v.fail(n, h, "the outcome has nothing called %q", n.Value)
 	case v.s.Broker.Kind != BrokerModel && slices.Contains(unknownBeyond, n.Value):
 		v.fail(n, "use acknowledged", "%s is unknown: hilnet does not see what arrives at %s broker", n.Value, v.s.Broker.Kind.article())
 	}

@@ -41,6 +41,11 @@ func readFile(name string) ([]byte, error) {
 	if info.IsDir() {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("it is a folder")}
 	}
+	// To open a named pipe waits for a writer, and nothing ends that. Those below
+	// /dev, such as a shell's <(command), have one.
+	if info.Mode()&fs.ModeNamedPipe != 0 && !strings.HasPrefix(name, "/dev/") {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("it is a named pipe")}
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err

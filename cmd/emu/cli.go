@@ -79,6 +79,10 @@ the command line or a scenario is wrong, 3 when the machine lacks something
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args:              cobra.ArbitraryArgs,
 	}
+	root.Version = emu.Version
+	root.InitDefaultVersionFlag()
+	root.SetVersionTemplate("hilnet {{.Version}}\n")
+	root.SetOut(c.stdout)
 	root.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"hilnet/mqtt"
 	"hilnet/nic"
+	"hilnet/scenarios"
 	"hilnet/trace"
 )
 
@@ -100,6 +102,9 @@ var kindTexts = []struct {
 	{trace.KindARP, "The device's ARP did something of note; text says what."},
 	{trace.KindND, "The device's IPv6 neighbour discovery did something of note; text says what."},
 	{trace.KindPing, "An ICMP echo was answered, or its answer came."},
+	{scenarios.KindBoot, "A device started its application; count is the number of the start, from 1."},
+	{scenarios.KindOff, "A device stopped without a word to anybody; text says why."},
+	{mqtt.KindState, "The client changed its state; text says to which."},
 	{trace.KindConnect, "The application asked the client to connect; count is the keepalive in seconds."},
 	{trace.KindConnected, "An attempt to connect ended: status 0 when it succeeded."},
 	{trace.KindDisconnected, "The client's session ended; text says why."},
@@ -109,6 +114,7 @@ var kindTexts = []struct {
 	{trace.KindSubscribe, "The application asked for a subscription."},
 	{trace.KindSubscribed, "The broker answered a request for a subscription."},
 	{trace.KindUnsubscribe, "The application asked for the end of a subscription."},
+	{mqtt.KindUnsubscribed, "The broker confirmed the end of a subscription."},
 	{trace.KindReceived, "A message arrived at the client and waits for message_get; count is how many wait."},
 	{trace.KindMessageGet, "The application took a message: status 0 when there was one."},
 	{trace.KindPingReq, "The client sent a keepalive request."},

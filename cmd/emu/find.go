@@ -118,6 +118,9 @@ func load(arg string, sets []scenarios.Set) (*scenarios.Scenario, error) {
 }
 
 func loadFile(name string, sets []scenarios.Set) (*scenarios.Scenario, error) {
+	if err := notPipe("read", name); err != nil {
+		return nil, &emu.EnvironmentError{Op: "read the scenario", Err: err, Hint: "save what it gives in a file, or name it /dev/stdin"}
+	}
 	sc, err := scenarios.LoadFileWith(name, sets)
 	switch {
 	case err == nil || isScenarioError(err):
@@ -125,7 +128,7 @@ func loadFile(name string, sets []scenarios.Set) (*scenarios.Scenario, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, usagef("%s: no such file%s", name, nearFile(name))
 	}
-	return nil, &emu.EnvironmentError{Op: "read the scenario", Err: err, Hint: "check its rights"}
+	return nil, &emu.EnvironmentError{Op: "read the scenario", Err: err, Hint: "name a file that you may read"}
 }
 
 // nearFile names a file beside it that was most likely meant.
@@ -180,4 +183,21 @@ func parseSets(texts []string) ([]scenarios.Set, error) {
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// notPipe refuses a named pipe, for to open one waits until somebody opens its
+// other end. Those below /dev, such as a shell's <(command), have somebody there.
+func notPipe(op, name string) error {
+	if info, err := os.Stat(name); err == nil && info.Mode()&fs.ModeNamedPipe != 0 && !strings.HasPrefix(name, "/dev/") {
+		return &fs.PathError{Op: op, Path: name, Err: errors.New("it is a named pipe, and opening it would wait for somebody at its other end")}
+	}
+	return nil
+}
+
+// create creates a file for results.
+func create(name string) (*os.File, error) {
+	if err := notPipe("create", name); err != nil {
+		return nil, err
+	}
+	return os.Create(name)
 }

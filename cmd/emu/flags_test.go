@@ -82,6 +82,7 @@ var flagCases = map[string]flagCase{
 	"broker state":   {"broker --for 20ms --listen 127.0.0.1:0", "--state s.json", `(?m)^file s.json$`},
 	"broker trace":   {"broker --for 20ms --listen 127.0.0.1:0", "--trace t.jsonl", `(?m)^file t.jsonl$`},
 	"schema result":  {"schema", "--result", `conservation_errors`},
+	"version":        {"", "--version", `(?m)^hilnet ` + emu.Version + `$`},
 	"version json":   {"version", "--json", `"hilnet": `},
 }
 

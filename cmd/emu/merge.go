@@ -44,6 +44,9 @@ func (c *cli) merge(args []string, f *sweepFlags, partial bool) error {
 		if same(name, f.outFile) || same(name, f.csv) {
 			return usagef("%s is read, so it cannot be written; choose another name", name)
 		}
+		if err := notPipe("read", name); err != nil {
+			return &emu.EnvironmentError{Op: "read the results", Err: err, Hint: "name a file"}
+		}
 		file, err := os.Open(name)
 		if err != nil {
 			return usagef("%w (name files that emu sweep --out-file wrote)", err)

@@ -129,7 +129,7 @@ func createJUnit(name string) (*os.File, error) {
 	if name == "" {
 		return nil, nil
 	}
-	file, err := os.Create(name)
+	file, err := create(name)
 	if err != nil {
 		return nil, &emu.EnvironmentError{Op: "create the JUnit file", Err: err, Hint: "choose another file with --junit"}
 	}

@@ -132,7 +132,7 @@ func (c *cli) newSink(h emu.SweepHeader, f *sweepFlags, file *os.File) (*sink, e
 }
 
 func createResult(name string) (*os.File, error) {
-	f, err := os.Create(name)
+	f, err := create(name)
 	if err != nil {
 		return nil, &emu.EnvironmentError{Op: "create a file of results", Err: err, Hint: "choose another name"}
 	}
@@ -375,6 +375,9 @@ func (c *cli) openSweep(sweep *emu.Sweep, f *sweepFlags, resume bool, config *em
 	}
 	if !resume {
 		return c.newSink(sweep.Header(), f, nil)
+	}
+	if err := notPipe("read", f.outFile); err != nil {
+		return nil, &emu.EnvironmentError{Op: "open the results", Err: err, Hint: "choose another --out-file"}
 	}
 	file, err := os.OpenFile(f.outFile, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {

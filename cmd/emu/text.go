@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"hilnet/emu"
 	"hilnet/scenarios"
@@ -56,7 +58,7 @@ func writeResult(w io.Writer, p palette, r *emu.Result) {
 	for _, n := range r.Notes {
 		row("note", "%s", n)
 	}
-	for i, f := range r.Files {
+	for i, f := range fileRows(r.Files) {
 		name := ""
 		if i == 0 {
 			name = "files"
@@ -129,13 +131,41 @@ func writeVerdict(w io.Writer, p palette, v *scenarios.Verdict) {
 		word = p.bad("FAIL")
 	}
 	if v.Text == v.That {
-		fmt.Fprintf(w, "  %s  %s\n", word, v.That)
+		fmt.Fprintf(w, "  %s  %s\n", word, printable(v.That))
 	} else {
-		fmt.Fprintf(w, "  %s  %s: %s\n", word, v.Text, v.That)
+		fmt.Fprintf(w, "  %s  %s: %s\n", word, printable(v.Text), printable(v.That))
 	}
 	for line := range strings.Lines(v.Why) {
-		fmt.Fprintf(w, "        %s\n", strings.TrimRight(line, "\n"))
+		fmt.Fprintf(w, "        %s\n", printable(strings.TrimRight(line, "\n")))
 	}
+}
+
+// printable shows what a file says without doing it to the terminal: control
+// characters are escaped as in Go.
+func printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRune(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return b.String()
+}
+
+// maxFileRows is how many files are named one by one.
+const maxFileRows = 12
+
+// fileRows names the files of a run; of a fleet's captures only the folder.
+func fileRows(files []string) []string {
+	captures := slices.DeleteFunc(slices.Clone(files), func(f string) bool { return !strings.HasSuffix(f, ".pcapng") })
+	if len(files) <= maxFileRows || len(captures) < 2 {
+		return files
+	}
+	rest := slices.DeleteFunc(slices.Clone(files), func(f string) bool { return strings.HasSuffix(f, ".pcapng") })
+	return append(rest, fmt.Sprintf("%d captures in %s, %s to %s", len(captures), filepath.Dir(captures[0]), filepath.Base(captures[0]), filepath.Base(captures[len(captures)-1])))
 }
 
 func failed(n int) string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -120,7 +119,7 @@ func (a *analysis) choose(only []uint) error {
 
 // analyzeFile analyzes a file to its end, or to where it is cut or damaged.
 func analyzeFile(ctx context.Context, name string, config analyze.Config) (*analysis, error) {
-	file, err := os.Open(name)
+	file, err := openCapture(name)
 	if err != nil {
 		return nil, err
 	}

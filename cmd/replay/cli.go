@@ -52,6 +52,9 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args:              cobra.ArbitraryArgs,
 	}
+	root.Version = emu.Version
+	root.InitDefaultVersionFlag()
+	root.SetVersionTemplate("hilnet {{.Version}}\n")
 	root.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()

@@ -23,7 +23,7 @@ func openable(name string) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is no regular file: write what comes through it to a file first", name)
 	}
-	file, err := os.Open(name)
+	file, err := openCapture(name)
 	if err != nil {
 		return &emu.EnvironmentError{Op: "read the capture", Err: err, Hint: "check that you may read it"}
 	}

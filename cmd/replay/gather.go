@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"math"
 	"os"
+	"strings"
 	"time"
 
 	"hilnet/mqtt/codec"
@@ -47,9 +49,19 @@ func (g *gatherer) Notice(n *flow.Notice) {
 	}
 }
 
+// openCapture opens a file, but no named pipe: that would wait until somebody
+// opens its other end. Those below /dev, such as a shell's <(command), have
+// somebody there.
+func openCapture(name string) (*os.File, error) {
+	if info, err := os.Stat(name); err == nil && info.Mode()&fs.ModeNamedPipe != 0 && !strings.HasPrefix(name, "/dev/") {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("it is a named pipe, and opening it would wait for somebody at its other end")}
+	}
+	return os.Open(name)
+}
+
 // gather reads the capture in a file.
 func gather(ctx context.Context, name string, ports []uint16) (*info, error) {
-	file, err := os.Open(name)
+	file, err := openCapture(name)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +93,10 @@ func read(ctx context.Context, name string, input io.Reader, ports []uint16) (*i
 			break
 		}
 		if err != nil {
-			if g.Problem = problemOf(err); g.Problem == nil || records == 0 && reader.Format() == pcaps.FormatPcapng {
+			// A pcapng file that is cut in its first block, which may be a long one,
+			// is a capture; one whose first block is damaged may be anything.
+			g.Problem = problemOf(err)
+			if g.Problem == nil || g.Problem.Kind != "cut" && records == 0 && reader.Format() == pcaps.FormatPcapng {
 				return nil, err
 			}
 			break
