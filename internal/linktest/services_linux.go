@@ -60,7 +60,10 @@ func (n *Net) Tcpdump(ifname string) *Capture {
 	n.t.Helper()
 	Require(n.t, "tcpdump")
 	path := filepath.Join(n.t.TempDir(), "tcpdump.pcap")
-	args := []string{"-i", ifname, "-s", "0", "-U", "--immediate-mode", "-n", "-w", path}
+	// In immediate mode each frame takes a slot of the longest length from the
+	// buffer, whose default of 2 MiB would hold eight: on a busy machine frames
+	// would be lost.
+	args := []string{"-i", ifname, "-s", "65535", "-B", "32768", "-U", "--immediate-mode", "-n", "-w", path}
 	if os.Geteuid() == 0 {
 		args = append(args, "-Z", "root") // it would give up the right to write here
 	}
