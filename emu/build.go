@@ -9,12 +9,6 @@ import (
 	"hilnet/trace"
 )
 
-// A cable is a link of the scenario with what the timeline may change.
-type cable struct {
-	*link.Link
-	up, down *cableWay
-}
-
 // build makes the world: loop, files, links, broker, devices, timeline.
 func (w *World) build() error {
 	var err error
@@ -83,15 +77,14 @@ func (w *World) build() error {
 // connect joins a device to the network by the link that the scenario has for it.
 func (w *World) connect(d *device, network network) error {
 	cfg := w.linkOf[d.cfg.Name]
-	lc := link.Config{Name: cfg.Name, Up: directionConfig(cfg.Up), Down: directionConfig(cfg.Down)}
-	l, err := link.New(link.World{Loop: w.loop, Trace: w.trace, IDs: &w.ids}, lc)
+	l, err := w.newCable(cfg)
 	if err != nil {
-		return fmt.Errorf("emu: %w", err)
-	}
-	if err := w.decide(l); err != nil {
 		return err
 	}
-	w.links = append(w.links, &cable{l, newCableWay(l.Up, lc.Up), newCableWay(l.Down, lc.Down)})
+	if err := w.decide(l.Link); err != nil {
+		return err
+	}
+	w.links = append(w.links, l)
 	point, err := w.point(w.captureName(d.cfg.Name, scenarios.PointDevice), scenarios.PointDevice, 0)
 	if err != nil {
 		return err
@@ -100,21 +93,11 @@ func (w *World) connect(d *device, network network) error {
 		l.Up.Observe(&senderTap{w.files, point})
 		l.Down.Observe(&receiverTap{w.files, point})
 	}
-	far, err := network.attach(d.cfg, l)
+	far, err := network.attach(d.cfg, l.Link)
 	if err != nil {
 		return err
 	}
 	d.wire, d.network = l.Up, network
 	l.Connect(link.SinkFunc(d.arrive), far)
 	return nil
-}
-
-func directionConfig(d scenarios.Direction) link.DirectionConfig {
-	return link.DirectionConfig{
-		Delay: d.Delay.Std(), Loss: float64(d.Loss),
-		Shaper: link.ShaperConfig{
-			RateBitsPerSecond: uint64(d.Rate), OverheadBytes: int(d.Overhead),
-			QueuePackets: d.Queue.Packets, QueueBytes: int(d.Queue.Bytes),
-		},
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"hilnet/link"
 	"hilnet/nic"
 	"hilnet/scenarios"
 	"hilnet/sim"
@@ -43,31 +42,6 @@ func (s *setting[T]) unset(id int) {
 		v = s.active[n-1].value
 	}
 	s.apply(v)
-}
-
-// A cableWay is one direction of a link with what the timeline may change.
-type cableWay struct {
-	path      *link.Path
-	blackhole setting[bool]
-	loss      setting[float64]
-	delay     setting[time.Duration]
-	rate      setting[uint64]
-}
-
-func newCableWay(p *link.Path, cfg link.DirectionConfig) *cableWay {
-	w := &cableWay{path: p}
-	w.blackhole.apply = p.Blackhole.Set
-	w.loss.base = cfg.Loss
-	w.loss.apply = func(v float64) { must(p.Loss.Set(v)) }
-	w.delay.base = cfg.Delay
-	w.delay.apply = func(v time.Duration) { must(p.Delay.Set(v)) }
-	w.rate.base = cfg.Shaper.RateBitsPerSecond
-	w.rate.apply = func(v uint64) {
-		shaper := cfg.Shaper
-		shaper.RateBitsPerSecond = v
-		must(p.Shaper.Set(shaper))
-	}
-	return w
 }
 
 // must is for settings that were validated when the scenario was loaded.
@@ -211,7 +185,15 @@ func describe(a *scenarios.Action) string {
 	case scenarios.SetDelay:
 		fmt.Fprintf(&b, " %v", a.Delay)
 	case scenarios.SetRate:
-		fmt.Fprintf(&b, " %v", a.Rate)
+		if a.Share > 0 {
+			fmt.Fprintf(&b, " %v", a.Share)
+		} else {
+			fmt.Fprintf(&b, " %v", a.Rate)
+		}
+	case scenarios.Impair:
+		fmt.Fprintf(&b, " %s", a.Change)
+	case scenarios.BoxAddress:
+		fmt.Fprintf(&b, " %v", a.Address)
 	case scenarios.Leak, scenarios.ReleaseLeak:
 		fmt.Fprintf(&b, " %d packets", a.Packets)
 	case scenarios.BrokerPublish:
@@ -233,10 +215,13 @@ func describe(a *scenarios.Action) string {
 		fmt.Fprintf(&b, " on %s", a.Device)
 	}
 	switch a.Do {
-	case scenarios.Blackhole, scenarios.SetLoss, scenarios.SetDelay, scenarios.SetRate:
+	case scenarios.Blackhole, scenarios.SetLoss, scenarios.SetDelay, scenarios.SetRate, scenarios.Impair:
 		if a.Way != scenarios.Both {
 			fmt.Fprintf(&b, " %s", a.Way)
 		}
+	}
+	if a.Over > 0 {
+		fmt.Fprintf(&b, " over %v", a.Over)
 	}
 	if a.For > 0 {
 		fmt.Fprintf(&b, " for %v", a.For)
@@ -253,12 +238,10 @@ func (w *World) apply(p *plan, id int) (undo func()) {
 	switch a.Do {
 	case scenarios.Blackhole:
 		return w.override(a, func(d *cableWay) { d.blackhole.set(id, true) }, func(d *cableWay) { d.blackhole.unset(id) })
-	case scenarios.SetLoss:
-		return w.override(a, func(d *cableWay) { d.loss.set(id, float64(a.Loss)) }, func(d *cableWay) { d.loss.unset(id) })
-	case scenarios.SetDelay:
-		return w.override(a, func(d *cableWay) { d.delay.set(id, a.Delay.Std()) }, func(d *cableWay) { d.delay.unset(id) })
-	case scenarios.SetRate:
-		return w.override(a, func(d *cableWay) { d.rate.set(id, uint64(a.Rate)) }, func(d *cableWay) { d.rate.unset(id) })
+	case scenarios.SetLoss, scenarios.SetDelay, scenarios.SetRate, scenarios.Impair:
+		return w.change(a, id)
+	case scenarios.BoxForget, scenarios.BoxAddress, scenarios.Captive:
+		return w.changeBox(a, id)
 	case scenarios.LinkDown:
 		return w.nicState(a, id, nic.LinkDown)
 	case scenarios.TxError:
@@ -282,21 +265,6 @@ func (w *World) apply(p *plan, id int) (undo func()) {
 		return d.powerBack
 	}
 	panic(fmt.Sprintf("emu: action %q passed validation", a.Do))
-}
-
-func (w *World) override(a *scenarios.Action, set, unset func(*cableWay)) func() {
-	l := w.cable(a.Link)
-	up, down := a.Way.Takes()
-	each := func(fn func(*cableWay)) {
-		if up {
-			fn(l.up)
-		}
-		if down {
-			fn(l.down)
-		}
-	}
-	each(set)
-	return func() { each(unset) }
 }
 
 func (w *World) nicState(a *scenarios.Action, id int, s nic.State) func() {

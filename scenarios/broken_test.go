@@ -3,6 +3,7 @@ package scenarios
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -172,7 +173,7 @@ var broken = []brokenScenario{
 }
 
 func TestBrokenScenariosAreRefusedWithPositionAndHint(t *testing.T) {
-	for _, c := range append(broken, brokenToo...) {
+	for _, c := range slices.Concat(broken, brokenToo, brokenImpairments) {
 		t.Run(fmt.Sprintf("%.60q", c.to), func(t *testing.T) {
 			text := c.text()
 			if text == base {

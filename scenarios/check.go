@@ -31,6 +31,7 @@ func (c *checker) run() {
 	}
 	c.addresses()
 	c.addresses6()
+	c.links()
 	if len(c.errs) > 0 {
 		return
 	}
@@ -329,6 +330,15 @@ func (c *checker) action(path string, a *Action) {
 		} else if d.Pool.Packets > 0 && a.Packets > d.Pool.Packets {
 			c.failf(path+".packets", "take fewer", "the pool of %s has only %d packets", a.Device, d.Pool.Packets)
 		}
+	}
+	switch a.Do {
+	case SetLoss, SetDelay, SetRate, Impair:
+		c.change(path, a)
+	case BoxForget, BoxAddress, Captive:
+		c.box(path, a)
+	}
+	if a.Over > 0 && a.For > 0 && a.Over > a.For {
+		c.failf(path+".over", "make it shorter than for", "it is undone after %s, before it is done", a.For)
 	}
 	if _, must := a.Do.takes("packets"); must && a.Packets == 0 {
 		c.failf(path+".packets", "set at least 1", "%s of no packets", a.Do)

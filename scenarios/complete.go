@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"hilnet/link"
 )
 
 // Defaults that other values decide about.
@@ -82,6 +84,12 @@ func (s *source) place(path string) place {
 		if p, ok := s.places[path]; ok {
 			return p
 		}
+		// What holds for both ways of a link may stand in the link itself.
+		for _, way := range []string{".up.", ".down."} {
+			if p, ok := s.places[strings.Replace(path, way, ".", 1)]; ok && strings.HasPrefix(path, "links[") && strings.Contains(path, way) {
+				return p
+			}
+		}
 		i := strings.LastIndexAny(path, ".[")
 		if i < 0 {
 			return s.places[""]
@@ -91,7 +99,7 @@ func (s *source) place(path string) place {
 }
 
 func (s *Scenario) complete() Errors {
-	c := &checker{s: s}
+	c := newChecker(s)
 	c.run()
 	return c.errs
 }
@@ -244,7 +252,7 @@ func (s *Scenario) fillAction(a *Action) {
 // CheckAction fills in what an action left out, as Load does for the timeline,
 // and checks it against a complete scenario. The error is of type Errors.
 func (s *Scenario) CheckAction(a *Action) error {
-	c := &checker{s: &Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration}}
+	c := newChecker(&Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration})
 	s.fillAction(a)
 	c.ranges(reflect.ValueOf(a).Elem(), "action")
 	if len(c.errs) == 0 {
@@ -290,12 +298,23 @@ func (s *Scenario) Summary() string {
 type checker struct {
 	s    *Scenario
 	errs Errors
+
+	found int // errors, those that are not repeated included
+
+	files  map[string]*link.Distribution // of files, by name
+	tables map[*Quantile]*link.Distribution
+}
+
+func newChecker(s *Scenario) *checker {
+	return &checker{s: s, files: map[string]*link.Distribution{}, tables: map[*Quantile]*link.Distribution{}}
 }
 
 func (c *checker) fail(path string, err error) {
+	c.found++
 	e := newError(c.s.place(path), path, err)
-	// The devices of one entry share its place: what is wrong there is said once.
-	if c.s.origin.devices != nil && slices.ContainsFunc(c.errs, func(o *Error) bool {
+	// The devices of one entry share its place, and so do both ways of a link: what
+	// is wrong there is said once.
+	if (c.s.origin.devices != nil || strings.HasPrefix(path, "links[")) && slices.ContainsFunc(c.errs, func(o *Error) bool {
 		return e.Line > 0 && o.File == e.File && o.Line == e.Line && o.Column == e.Column
 	}) {
 		return

@@ -224,10 +224,42 @@ func (d *decoder) value(n ast.Node, path string, v reflect.Value) {
 	case t.Kind() == reflect.Slice:
 		d.list(n, path, v)
 	default:
-		if pairs, ok := d.pairs(n, path); ok {
+		f := shortField(t)
+		if f != nil {
+			v.SetZero() // another model, not more of its parameters
+			setDefaults(v)
+		}
+		if f != nil && !isMapping(n) {
+			d.short(n, path, f, v.FieldByIndex(f.index))
+		} else if pairs, ok := d.pairs(n, path); ok {
 			d.fields(pairs, start(n), path, v)
+			if c, ok := v.Addr().Interface().(*Change); ok {
+				for _, p := range pairs {
+					c.keys = append(c.keys, p.key)
+				}
+			}
 		}
 	}
+}
+
+// short decodes the value of the one key that stands for a mapping.
+func (d *decoder) short(n ast.Node, path string, f *field, v reflect.Value) {
+	before := len(d.errs)
+	d.value(n, path, v)
+	if len(d.errs) == before && (f.min != "" || f.max != "") {
+		f.key = last(path)
+		if err := f.checkRange(v); err != nil {
+			d.fail(start(n), path, err)
+		}
+	}
+}
+
+func isMapping(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return true
+	}
+	return false
 }
 
 // isText reports whether n is a scalar that has a value.
@@ -289,6 +321,7 @@ func (d *decoder) list(n ast.Node, path string, v reflect.Value) {
 // fields decodes the pairs of a mapping that begins at a place into the struct v.
 func (d *decoder) fields(pairs []pair, at place, path string, v reflect.Value) {
 	own, shared := fieldsOf(v.Type()), sharedFields(v.Type())
+	pairs = presetFirst(pairs)
 	// What is shared comes first, whatever the order of the file, so that the
 	// key of one way wins.
 	for _, p := range pairs {
@@ -297,6 +330,7 @@ func (d *decoder) fields(pairs []pair, at place, path string, v reflect.Value) {
 			for _, f := range own {
 				if f.shared && len(d.errs) == before { // one report is enough
 					d.field(p, path, &shared[i], v.FieldByIndex(f.index).FieldByIndex(shared[i].index))
+					d.preset(join(path, f.key), v.FieldByIndex(f.index), &shared[i])
 				}
 			}
 		}
@@ -306,6 +340,7 @@ func (d *decoder) fields(pairs []pair, at place, path string, v reflect.Value) {
 		seen[p.key] = true
 		if i := indexKey(own, p.key); i >= 0 {
 			d.field(p, path, &own[i], v.FieldByIndex(own[i].index))
+			d.preset(path, v, &own[i])
 		} else if indexKey(shared, p.key) < 0 {
 			d.fail(p.place, join(path, p.key), hint(unknownHint(v.Type(), p.key, append(keysOf(own), keysOf(shared)...)), "unknown key %q", p.key))
 		}

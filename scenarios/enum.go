@@ -115,6 +115,10 @@ const (
 	SetLoss       ActionKind = "loss"
 	SetDelay      ActionKind = "delay"
 	SetRate       ActionKind = "rate"
+	Impair        ActionKind = "impair"
+	BoxForget     ActionKind = "box_forget"
+	BoxAddress    ActionKind = "box_address"
+	Captive       ActionKind = "captive"
 	Leak          ActionKind = "leak"
 	ReleaseLeak   ActionKind = "release"
 	BrokerPublish ActionKind = "broker_publish"
@@ -137,6 +141,7 @@ const (
 func (ActionKind) Values() []string {
 	return []string{
 		string(Blackhole), string(LinkDown), string(TxError), string(SetLoss), string(SetDelay), string(SetRate),
+		string(Impair), string(BoxForget), string(BoxAddress), string(Captive),
 		string(Leak), string(ReleaseLeak), string(BrokerPublish), string(ResetDevice), string(PowerCut),
 		string(BrokerCrash), string(BrokerForget), string(BrokerRefuse), string(BrokerDelayConnack), string(BrokerDelayAcks),
 		string(BrokerAcks), string(BrokerStopReading), string(BrokerSplit), string(BrokerCoalesce), string(BrokerGarbage),

@@ -21,6 +21,7 @@ type field struct {
 	required bool
 	def, alt string // as written in a file; "" is none
 	min, max string
+	short    bool // its value may stand for the whole mapping
 	shared   bool // the keys of its type may stand beside it, for all shared fields
 }
 
@@ -41,7 +42,7 @@ func fieldsOf(t reflect.Type) []field {
 			all = append(all, field{
 				key: key, index: []int{i}, typ: sf.Type, required: sf.Tag.Get("required") == "true",
 				def: sf.Tag.Get("default"), alt: sf.Tag.Get("alt"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"),
-				shared: sf.Tag.Get("shared") == "true",
+				shared: sf.Tag.Get("shared") == "true", short: sf.Tag.Get("short") == "true",
 			})
 		}
 	}
@@ -63,6 +64,20 @@ func sharedFields(t reflect.Type) []field {
 	for _, f := range fieldsOf(t) {
 		if f.shared {
 			return fieldsOf(f.typ)
+		}
+	}
+	return nil
+}
+
+// shortField returns the key of a type of mapping whose value may stand for the
+// whole of it, as loss: 2% is for loss: {share: 2%}, or nil.
+func shortField(t reflect.Type) *field {
+	if t.Kind() != reflect.Struct || isScalar(t) {
+		return nil
+	}
+	for _, f := range fieldsOf(t) {
+		if f.short {
+			return &f
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	for _, b := range append(broken, brokenToo...) {
+	for _, b := range slices.Concat(broken, brokenToo, brokenImpairments) {
 		f.Add([]byte(b.text()))
 	}
 	f.Add([]byte(base))

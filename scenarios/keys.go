@@ -42,7 +42,7 @@ func collectKeys(t reflect.Type, path string, all *[]KeyPath) {
 }
 
 func collectKey(f *field, path string, all *[]KeyPath) {
-	t := f.typ
+	t := f.typ // a mapping with a short form has the alternative of that
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}

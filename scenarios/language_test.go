@@ -219,7 +219,7 @@ func TestOverridesSetParametersAndKeys(t *testing.T) {
 		{"delay", "7ms", func(s *Scenario) string { return s.Links[0].Down.Delay.String() }},
 		{"link.delay", "8ms", func(s *Scenario) string { return s.Links[0].Down.Delay.String() }},
 		{"links[0].up.delay", "9ms", func(s *Scenario) string { return s.Links[0].Up.Delay.String() }},
-		{"links[link].loss", "2%", func(s *Scenario) string { return s.Links[0].Up.Loss.String() }},
+		{"links[link].loss", "2%", func(s *Scenario) string { return s.Links[0].Up.Loss.Share.String() }},
 		{"pool.packets", "3", func(s *Scenario) string { return strconv.Itoa(s.Devices[0].Pool.Packets) }},
 		{"devices[*].count", "1", func(s *Scenario) string { return strconv.Itoa(s.Devices[0].Count) }},
 		{"device.mqtt.client_id", "007", func(s *Scenario) string { return s.Devices[0].MQTT.ClientID }},

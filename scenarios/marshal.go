@@ -76,6 +76,9 @@ func mapping(v reflect.Value) []entry {
 	action, isAction := v.Addr().Interface().(*Action)
 	for _, f := range fieldsOf(v.Type()) {
 		fv := v.FieldByIndex(f.index)
+		if change, ok := v.Addr().Interface().(*Change); ok && !slices.Contains(change.keys, f.key) {
+			continue
+		}
 		if isAction {
 			if takes, _ := action.Do.takes(f.key); !takes {
 				continue
@@ -133,6 +136,10 @@ func (w *writer) value(v reflect.Value, indent int) {
 	case v.Kind() == reflect.Slice:
 		w.list(v, indent)
 	default:
+		if short, ok := shortValue(v); ok {
+			w.value(short, indent)
+			return
+		}
 		all := mapping(v)
 		if len(all) == 0 {
 			w.WriteString(" {}\n")
@@ -174,6 +181,23 @@ func (w *writer) block(s string, indent int) {
 		}
 		w.WriteString("\n")
 	}
+}
+
+// shortValue returns what a mapping is written as if one key says all of it.
+func shortValue(v reflect.Value) (reflect.Value, bool) {
+	f := shortField(v.Type())
+	if f == nil {
+		return v, false
+	}
+	plain := reflect.New(v.Type()).Elem()
+	setDefaults(plain)
+	plain.FieldByIndex(f.index).Set(v.FieldByIndex(f.index))
+	for _, f := range fieldsOf(v.Type()) {
+		if !reflect.DeepEqual(plain.FieldByIndex(f.index).Interface(), v.FieldByIndex(f.index).Interface()) {
+			return v, false
+		}
+	}
+	return v.FieldByIndex(f.index), true
 }
 
 func (w *writer) list(v reflect.Value, indent int) {

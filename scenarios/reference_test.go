@@ -88,7 +88,7 @@ func keyTables(b *bytes.Buffer, comment func(reflect.Type, string) string) {
 		fmt.Fprintf(b, "### %s\n\n| key | value | default | what it is |\n|---|---|---|---|\n", title)
 		fields := fieldsOf(typ)
 		if typ == reflect.TypeFor[Action]() {
-			fmt.Fprintf(b, "| `value` | a share, duration or rate | | With loss, delay and rate: the new level. |\n")
+			fmt.Fprintf(b, "| `value` | a share, duration or rate | | With loss, delay and rate: the new level; a rate may also be a share of what the link has in the scenario. |\n")
 		}
 		for _, f := range fields {
 			owner, index := typ, f.index
@@ -140,7 +140,12 @@ func valueWords(t reflect.Type) (string, reflect.Type) {
 		}
 		return list + strings.ToLower(t.Name()), nil
 	}
-	return fmt.Sprintf("%s[%s](#%s)", list, t.Name(), strings.ToLower(t.Name())), t
+	short := ""
+	if f := shortField(t); f != nil && list == "" {
+		words, _ := valueWords(f.typ)
+		short = words + " or "
+	}
+	return fmt.Sprintf("%s%s[%s](#%s)", list, short, t.Name(), strings.ToLower(t.Name())), t
 }
 
 func TestTheCommittedReferenceIsTheGeneratedOne(t *testing.T) {

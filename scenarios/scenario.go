@@ -153,41 +153,6 @@ type Will struct {
 	Retain bool `yaml:"retain" default:"false" alt:"true"`
 }
 
-// A Link joins a device and the broker's network.
-type Link struct {
-	// Name of the link. Default: link, or link-DEVICE when there are several devices.
-	Name string `yaml:"name" min:"1" max:"64" alt:"uplink"`
-	// The device it belongs to. Default: the only one.
-	Device string `yaml:"device" min:"1"`
-	// The way from the device to the broker.
-	Up Direction `yaml:"up" shared:"true"`
-	// The way from the broker to the device.
-	Down Direction `yaml:"down" shared:"true"`
-}
-
-// A Direction is what one way of a link does to frames. In a file its keys may
-// stand in the link itself, and then hold for both ways.
-type Direction struct {
-	// How long each frame is under way. Frames keep their order.
-	Delay Duration `yaml:"delay" max:"24h" default:"0s" alt:"30ms"`
-	// Share of frames that are lost, each independently of the others.
-	Loss Percent `yaml:"loss" default:"0%" alt:"20%"`
-	// Bit rate. Default: unlimited.
-	Rate Rate `yaml:"rate" default:"unlimited" alt:"20kbit"`
-	// Bytes added to each frame when its time on the wire is computed, up to 65535B; 24B for what Ethernet adds.
-	Overhead Size `yaml:"overhead" max:"65535B" default:"0B" alt:"400B"`
-	// The queue in front of the bit rate, which drops what arrives when it is full.
-	Queue Queue `yaml:"queue"`
-}
-
-// A Queue limits what waits for a link's bit rate.
-type Queue struct {
-	// Frames that wait or are being sent, 1 to 1000000.
-	Packets int `yaml:"packets" min:"1" max:"1000000" default:"1000" alt:"1"`
-	// Bytes of the frames that wait or are being sent, up to 1024 MiB.
-	Bytes Size `yaml:"bytes" min:"1B" max:"1024MiB" default:"16MiB" alt:"100B"`
-}
-
 // Broker is what the devices connect to.
 type Broker struct {
 	// model: hilnet's broker. tap: a real one, reached through a TAP interface of this machine; needs clock real. capture: the peer of a recording, which sends to the only device what was recorded, segment by segment.

@@ -72,6 +72,9 @@ func (m *schemaMaker) property(owner reflect.Type, f *field) *generator.Schema {
 	case reflect.Slice:
 		s.MinItems, s.MaxItems = count(f.min), count(f.max)
 	case reflect.Int, reflect.Float64:
+		if f.typ == reflect.TypeFor[Percent]() {
+			break // a text
+		}
 		s.Minimum, s.Maximum = json.Number(f.min), json.Number(f.max)
 	case reflect.String:
 		if f.min != "" {
@@ -177,7 +180,11 @@ func (m *schemaMaker) plain(t reflect.Type) *generator.Schema {
 		m.defs[t.Name()] = nil // a step holds steps
 		m.defs[t.Name()] = m.object(t)
 	}
-	return &generator.Schema{Ref: "#/$defs/" + t.Name()}
+	ref := &generator.Schema{Ref: "#/$defs/" + t.Name()}
+	if f := shortField(t); f != nil {
+		return or(m.typ(f.typ), ref)
+	}
+	return ref
 }
 
 // object returns the schema of a mapping.
@@ -239,6 +246,9 @@ func (m *schemaMaker) conditions(s *generator.Schema) {
 		a := Action{Do: ActionKind(name)}
 		if v, _, ok := a.value(); ok {
 			then.Properties.Set("value", m.typ(v.Type()))
+			if a.Do == SetRate {
+				then.Properties.Set("value", &generator.Schema{AnyOf: []*generator.Schema{m.typ(v.Type()), m.typ(reflect.TypeFor[Percent]())}})
+			}
 		}
 		s.AnyOf = []*generator.Schema{{Required: []string{"at"}}, {Required: []string{"every"}}, {Required: []string{"after"}}}
 		s.AllOf = append(s.AllOf, &generator.Schema{If: &generator.Schema{Properties: is}, Then: then})

@@ -93,7 +93,7 @@ func (t *target) keys() []string {
 	if typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
 	}
-	if typ.Kind() != reflect.Struct || isScalar(typ) || slices.Contains([]reflect.Type{reflect.TypeFor[Step](), reflect.TypeFor[Expectation](), reflect.TypeFor[Action]()}, typ) {
+	if typ.Kind() != reflect.Struct || isScalar(typ) || shortField(typ) != nil || slices.Contains([]reflect.Type{reflect.TypeFor[Step](), reflect.TypeFor[Expectation](), reflect.TypeFor[Action]()}, typ) {
 		return nil
 	}
 	return keysOf(append(fieldsOf(typ), sharedFields(typ)...))
@@ -165,6 +165,26 @@ func (d *decoder) set(t *textFile, set Set, s *Scenario) {
 		d.field(pair{key: target.field.key, place: start(node), value: node}, target.path, &target.field, target.value)
 		if len(d.errs) > before {
 			return
+		}
+		for i := range s.Timeline {
+			head := join(index("timeline", i), "change")
+			c := s.Timeline[i].Change
+			if tail, inside := strings.CutPrefix(join(target.path, target.field.key), head+"."); inside && c != nil {
+				key, _, _ := strings.Cut(tail, ".")
+				if !slices.Contains(c.keys, key) {
+					c.keys = append(c.keys, key)
+				}
+			}
+		}
+		for i := range s.Links {
+			for _, way := range []struct {
+				name string
+				d    *Direction
+			}{{"up", &s.Links[i].Up}, {"down", &s.Links[i].Down}} {
+				if target.value.Addr().Interface() == any(&way.d.Preset) {
+					d.preset(join(index("links", i), way.name), valueOf(way.d), &target.field)
+				}
+			}
 		}
 	}
 }

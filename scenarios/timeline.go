@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"encoding/hex"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,7 +16,11 @@ import (
 //
 //	blackhole           For, Link, Way
 //	link_down tx_error  For, Device
-//	loss delay rate     For, Link, Way and the field of that name (value in a file)
+//	loss delay rate     For, Over, Link, Way and the field of that name (value in a file)
+//	impair              For, Link, Way, Change
+//	box_forget          Link: its middlebox knows no connection any more
+//	box_address         Link, Address: its nat has another address
+//	captive             For, Link: its middlebox resets every TCP connection and passes nothing
 //	leak                For, Device, Packets
 //	release             Device, Packets
 //	broker_publish      Topic, Message
@@ -57,6 +62,12 @@ type Action struct {
 	For Duration `yaml:"for" min:"1ms" max:"8760h" alt:"3s"`
 	// The link that it happens to. Default: the only one.
 	Link string `yaml:"link" min:"1"`
+	// The level changes evenly over this time, in 100 steps, from what it is then.
+	Over Duration `yaml:"over" min:"1ms" max:"8760h" alt:"1500ms"`
+	// What becomes different: keys of a direction. Each replaces what the link has there; the rest stays.
+	Change *Change `yaml:"change" alt:"{loss: 50%}"`
+	// The address that the nat has from then on, in the broker's network.
+	Address netip.Addr `yaml:"address" alt:"10.0.0.91"`
 	// The device that it happens to. Default: the only one; with what happens to the broker, every one.
 	Device string `yaml:"device" min:"1"`
 	// The ways of the link that it happens to.
@@ -66,6 +77,7 @@ type Action struct {
 	Loss  Percent  `yaml:"-"` // with loss
 	Delay Duration `yaml:"-"` // with delay, broker_delay_connack, broker_delay_acks and broker_coalesce
 	Rate  Rate     `yaml:"-"` // with rate; 0: unlimited
+	Share Percent  `yaml:"-"` // with rate, instead of Rate: a part of what the link has in the scenario
 
 	// The return code of CONNACK.
 	Code int `yaml:"code" min:"1" max:"255" alt:"5"`
@@ -108,9 +120,13 @@ var actionKeys = map[ActionKind][]string{
 	Blackhole:     {"for", "link", "direction"},
 	LinkDown:      {"for", "device"},
 	TxError:       {"for", "device"},
-	SetLoss:       {"value!", "for", "link", "direction"},
-	SetDelay:      {"value!", "for", "link", "direction"},
-	SetRate:       {"value!", "for", "link", "direction"},
+	SetLoss:       {"value!", "for", "over", "link", "direction"},
+	SetDelay:      {"value!", "for", "over", "link", "direction"},
+	SetRate:       {"value!", "for", "over", "link", "direction"},
+	Impair:        {"change!", "for", "link", "direction"},
+	BoxForget:     {"link"},
+	BoxAddress:    {"address!", "link"},
+	Captive:       {"for", "link"},
 	Leak:          {"packets!", "for", "device"},
 	ReleaseLeak:   {"packets!", "device"},
 	BrokerPublish: {"topic!", "payload", "size", "qos", "retain"},
@@ -146,10 +162,16 @@ func (a *Action) value() (reflect.Value, field, bool) {
 	switch a.Do {
 	case SetLoss:
 		return reflect.ValueOf(&a.Loss).Elem(), f, true
-	case SetDelay, BrokerDelayConnack, BrokerDelayAcks, BrokerCoalesce:
+	case SetDelay:
+		f.max = "4h"
+		return reflect.ValueOf(&a.Delay).Elem(), f, true
+	case BrokerDelayConnack, BrokerDelayAcks, BrokerCoalesce:
 		f.max = "24h"
 		return reflect.ValueOf(&a.Delay).Elem(), f, true
 	case SetRate:
+		if a.Share > 0 {
+			return reflect.ValueOf(&a.Share).Elem(), f, true
+		}
 		return reflect.ValueOf(&a.Rate).Elem(), f, true
 	}
 	return reflect.Value{}, f, false
@@ -179,6 +201,10 @@ func (d *decoder) action(n ast.Node, path string, v reflect.Value) {
 		switch takes, _ := a.Do.takes(p.key); {
 		case p.key == "value" && takes:
 			fv, f, _ := a.value()
+			if a.Do == SetRate && isText(p.value) && strings.HasSuffix(p.value.GetToken().Value, "%") {
+				fv = valueOf(&a.Share)
+				f.min = "0.0001%"
+			}
 			d.field(p, path, &f, fv)
 		case takes || !slices.Contains(known, p.key):
 			rest = append(rest, p)

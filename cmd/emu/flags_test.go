@@ -72,6 +72,7 @@ var flagCases = map[string]flagCase{
 	"show set":       {"show clean-link", "--set pool.packets=20", `packets: 20`},
 	"explain json":   {"explain rx_pool_empty", "--json", `"name": "rx_pool_empty"`},
 	"quirks json":    {"quirks copy_drop", "--json", `"part": "client"`},
+	"presets json":   {"presets geo", "--json", `"basis": "published"`},
 	"netem json":     {"netem delay 1ms --packets 100", "--json", `"canonical": "delay 1ms"`},
 	"netem packets":  {"netem delay 1ms --packets 200", "--packets 100", `(?m)^100 packets of`},
 	"netem every":    {"netem delay 1ms --packets 100", "--every 7ms", `one each 7ms`},
