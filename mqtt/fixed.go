@@ -64,6 +64,7 @@ type fixed struct {
 	began      bool   // there was a session, and
 	clean      bool   // it was a clean one
 	abort      bool   // the connection ends by RST
+	pingUnsent bool   // a PINGRESP is awaited whose PINGREQ found no packet
 
 	packet  codec.Packet // what is being handled
 	scratch []byte

@@ -155,3 +155,21 @@ func (c *Client) shortPacket(b []byte) (*nic.Packet, Status) {
 	}
 	return p, Success
 }
+
+// pingStarved begins the wait for a PINGRESP although no packet is left for its
+// PINGREQ: when what fills the pool is the beginning of a message whose end finds
+// no room, nothing but the end of the connection helps. In ModeNetX it waits for
+// ever.
+func (c *Client) pingStarved() {
+	if f := c.fixed; f != nil && !c.pingOutstanding {
+		c.pingSent, c.pingOutstanding, f.pingUnsent = c.kernel.Now(), true, true
+	}
+}
+
+// pingCause says why the keepalive ends the connection.
+func (c *Client) pingCause() string {
+	if c.fixed != nil && c.fixed.pingUnsent {
+		return "no packet for a PINGREQ in time"
+	}
+	return "no PINGRESP in time"
+}

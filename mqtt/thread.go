@@ -64,7 +64,7 @@ func (c *Client) process(events uint32) {
 	// The timer goes on while TCP closes, and tells again what is over then.
 	if events&eventPingTimeout != 0 && c.state == StateConnected {
 		c.emit(trace.Event{Kind: trace.KindPingTimeout, Count: int64(c.kernel.Now() - c.pingSent)})
-		c.processDisconnect("no PINGRESP in time")
+		c.processDisconnect(c.pingCause())
 	}
 	if events&eventDisconnected != 0 {
 		c.processDisconnect("TCP connection closed or reset")
@@ -138,6 +138,7 @@ func (c *Client) sendSimple(packetType uint8) Status {
 	if status != Success {
 		if packetType == packetPingreq {
 			c.owe(packetPingreq, 0)
+			c.pingStarved()
 		}
 		return InternalError
 	}
@@ -160,9 +161,12 @@ func (c *Client) sendSimple(packetType uint8) Status {
 	}
 	if packetType == packetPingreq {
 		c.emit(trace.Event{Kind: trace.KindPingReq, Status: uint32(status)})
-		if !c.pingOutstanding {
+		if !c.pingOutstanding || c.fixed != nil && c.fixed.pingUnsent {
 			c.pingSent = c.kernel.Now()
 			c.pingOutstanding = true
+		}
+		if c.fixed != nil {
+			c.fixed.pingUnsent = false
 		}
 	}
 	c.touch()
