@@ -161,29 +161,8 @@ require hilnet v0.0.0
 replace hilnet => %s
 `
 
-const userTest = `package firmware
-
-import (
-	"context"
-	"testing"
-
-	"hilnet/emu"
-	"hilnet/scenarios"
-)
-
-func TestTheLink(t *testing.T) {
-	sc, err := scenarios.Open("clean-link")
-	if err != nil {
-		t.Fatal(err)
-	}
-	result, err := emu.Run(context.Background(), sc, emu.Options{Out: t.TempDir()})
-	if err != nil || result.Verdict != emu.Pass {
-		t.Fatal(err, result)
-	}
-}
-`
-
-// Module hilnet has no address to go get it from: its users replace it.
+// Module hilnet has no address to go get it from: its users replace it. The
+// package of the guide on Go tests works so, letter by letter.
 func TestAnotherModuleUsesEmuByReplace(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector has nothing to do with it")
@@ -192,6 +171,15 @@ func TestAnotherModuleUsesEmuByReplace(t *testing.T) {
 	gosum, err := os.ReadFile(filepath.Join(root, "go.sum"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	guide, err := os.ReadFile(filepath.Join(root, "docs", "guides", "go-tests.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(guide), "```go\n")
+	userTest, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("the guide has no test")
 	}
 	mod := fmt.Sprintf(userModule, root)
 	own, err := os.ReadFile(filepath.Join(root, "go.mod"))
