@@ -79,11 +79,14 @@ func session(t *testing.T, block string) string {
 	for _, part := range parts[1:] {
 		line, shown, _ := strings.Cut(part, "\n")
 		cmd := exec.CommandContext(t.Context(), "bash", "-c", line)
-		text, err := cmd.CombinedOutput()
+		text, err := cmd.Output() // progress goes to the other one, if the machine is slow
 		printed := string(text)
 		var exit *exec.ExitError
 		switch {
 		case errors.As(err, &exit):
+			if exit.ExitCode() > exitFail {
+				printed += string(exit.Stderr)
+			}
 			printed += fmt.Sprintf("(exit %d)\n", exit.ExitCode())
 		case err != nil:
 			t.Fatalf("%s: %v", line, err)
