@@ -84,6 +84,14 @@ func (w *World) connect(d *device, network network) error {
 	if err := w.decide(l.Link); err != nil {
 		return err
 	}
+	for _, way := range []struct {
+		path *link.Path
+		cfg  *scenarios.Direction
+	}{{l.Up, &cfg.Up}, {l.Down, &cfg.Down}} {
+		if err := w.dropFrames(way.path.Direction, way.cfg.DropFrames); err != nil {
+			return err
+		}
+	}
 	w.links = append(w.links, l)
 	point, err := w.point(w.captureName(d.cfg.Name, scenarios.PointDevice), scenarios.PointDevice, 0)
 	if err != nil {

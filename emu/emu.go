@@ -65,6 +65,7 @@ type World struct {
 	byName   map[string]*device // looked up only, never ranged over
 	triggers []*trigger
 	links    []*cable
+	droppers []*frameDropper
 	linkOf   map[string]*scenarios.Link // of a device, by name; looked up only
 	server   *server
 

@@ -115,6 +115,7 @@ func (w *World) notes(o *scenarios.Outcome) []string {
 		all = append(all, fmt.Sprintf("nobody connected to the broker at %v port %d: is one running there that listens on that address? mosquitto 2 listens on localhost only, unless its configuration has \"listener %d\" and \"allow_anonymous true\"",
 			b.Address.Addr(), b.Port, b.Port))
 	}
+	all = append(all, w.unusedDrops()...)
 	if w.recording != nil {
 		all = append(all, w.recording.note())
 	}

@@ -25,6 +25,7 @@ func (c *checker) run() {
 	c.s.fill()
 	c.general()
 	c.names()
+	c.dropFrames()
 	c.broker()
 	for i := range c.s.Devices {
 		c.device(index("devices", i), &c.s.Devices[i])
@@ -52,6 +53,22 @@ const MaxCaptured = 1000
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
 const nameHint = "use lower-case letters, digits and hyphens"
+
+// dropFrames sees that the frames to drop have numbers.
+func (c *checker) dropFrames() {
+	for i := range c.s.Links {
+		l := &c.s.Links[i]
+		for _, way := range []struct {
+			key    string
+			frames []uint64
+		}{{"up", l.Up.DropFrames}, {"down", l.Down.DropFrames}} {
+			if k := slices.Index(way.frames, 0); k >= 0 {
+				path := index(join(join(index("links", i), way.key), "drop_frames"), k)
+				c.fail(path, hint("write 1 for the first frame", "there is no frame 0: they are counted from 1"))
+			}
+		}
+	}
+}
 
 func (c *checker) general() {
 	s := c.s

@@ -56,6 +56,8 @@ type Direction struct {
 	ECN bool `yaml:"ecn" default:"false" alt:"true"`
 	// Frames leave in groups, as from a radio that wakes up at times. Default: they do not.
 	Slot *Slot `yaml:"slot" alt:"{every: 300ms, grid: true}"`
+	// Frames that are lost for sure: their numbers, from 1, among those that enter this way, as emu explore counts them. They are dropped before anything else happens to them, but for a blackhole.
+	DropFrames []uint64 `yaml:"drop_frames" max:"100000" alt:"[5, 6, 7, 8, 9, 10]"`
 }
 
 // Jitter is how the delays of frames differ. In a file a duration alone is the

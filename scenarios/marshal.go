@@ -110,7 +110,18 @@ func mapping(v reflect.Value) []entry {
 
 // A writer writes YAML. Texts that could be anything else are quoted as JSON is,
 // which is YAML too.
-type writer struct{ bytes.Buffer }
+type writer struct {
+	bytes.Buffer
+	brief bool // see Scenario.Brief
+}
+
+// mapping returns the keys to write for a struct.
+func (w *writer) mapping(v reflect.Value) []entry {
+	if w.brief {
+		return brief(v)
+	}
+	return mapping(v)
+}
 
 func (w *writer) fields(all []entry, indent int) {
 	for i, e := range all {
@@ -140,7 +151,7 @@ func (w *writer) value(v reflect.Value, indent int) {
 			w.value(short, indent)
 			return
 		}
-		all := mapping(v)
+		all := w.mapping(v)
 		if len(all) == 0 {
 			w.WriteString(" {}\n")
 			return
@@ -213,7 +224,7 @@ func (w *writer) list(v reflect.Value, indent int) {
 	for i := range v.Len() {
 		w.indent(indent + 1)
 		w.WriteString("- ")
-		w.fields(mapping(v.Index(i)), indent+2)
+		w.fields(w.mapping(v.Index(i)), indent+2)
 	}
 }
 

@@ -66,7 +66,7 @@ type Explanation struct {
 
 var explanations = []Explanation{
 	{string(DropLoss), "A loss stage of the link drew this frame.", "scenario: links"},
-	{string(DropListed), "The frame is on the list of frames to drop that the run was given.", "emu run --decisions"},
+	{string(DropListed), "The frame is on the list of frames to drop that the run was given.", "scenario: links, drop_frames; emu run --decisions"},
 	{string(DropBlackhole), "The link was cut without telling anyone.", "scenario: timeline"},
 	{string(DropQueueFull), "The queue in front of the link's rate limit was full.", "scenario: links, queue"},
 	{string(DropDelayFull), "More frames were on their way than the delay of a link holds.", "scenario: links; link.DefaultDelayed"},

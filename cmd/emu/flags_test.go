@@ -53,6 +53,25 @@ var flagCases = map[string]flagCase{
 	"sweep quiet":    {"sweep clean-link", "--quiet", `!runs passed`},
 	"sweep progress": {"sweep clean-link", "--progress plain", `1 of 1 runs, 100 %`},
 
+	"explore set":      {"explore idle-sensor --max 5", "--set duration=1s", `idle-sensor, seed 1: (9|1[0-9]) frames`},
+	"explore seed":     {"explore idle-sensor --max 5", "--seed 77", `idle-sensor, seed 77`},
+	"explore pairs":    {"explore idle-sensor --max 5", "--pairs 7", `; 7 pairs, `},
+	"explore max":      {"explore idle-sensor", "--max 5", `5 lost one by one`},
+	"explore warnings": {"explore connect --max 5", "--warnings", `retries_exhausted`},
+	"explore format":   {"explore idle-sensor", "--format csv", `(?m)^1,link,up,7,10.000,PINGREQ,fail,`},
+	"explore json":     {"explore idle-sensor --max 5", "--json", `"format": "hilnet-explore/1"`},
+	"explore out":      {"explore idle-sensor --max 5", "--out found.json", `(?m)^file found.json$`},
+	"explore quiet":    {"explore idle-sensor --max 5", "--quiet", `!lost one by one`},
+	"explore progress": {"explore idle-sensor --max 5", "--progress plain", `5 of 5 runs, 100 %`},
+
+	"shrink set":      {"shrink idle-sensor", "--set link.up.drop_frames=[7]", `1 of 1 lost frames are enough`},
+	"shrink seed":     {"shrink idle-sensor --set link.loss=5%", "--seed 3", `(?m)^seed: 3$`},
+	"shrink out":      {"shrink idle-sensor --set link.up.drop_frames=[7]", "--out small.yaml", `(?m)^file small.yaml$`},
+	"shrink expect":   {"shrink idle-sensor --set link.up.drop_frames=[7]", "--expect conservation", `nothing that --expect "conservation" means fails`},
+	"shrink max-runs": {"shrink idle-sensor --set link.up.drop_frames=[2,3,7]", "--max-runs 3", `--max-runs ended the search`},
+	"shrink json":     {"shrink idle-sensor --set link.up.drop_frames=[7]", "--json", `"what": "PINGREQ"`},
+	"shrink progress": {"shrink idle-sensor --set link.up.drop_frames=[7]", "--progress plain", `runs, 100 %`},
+
 	"merge out-file": {"merge old.jsonl", "--out-file new.jsonl", `(?m)^file new.jsonl$`},
 	"merge csv":      {"merge old.jsonl", "--csv new.csv", `(?m)^file new.csv$`},
 	"merge format":   {"merge old.jsonl", "--format json", `"format": "hilnet-sweep-summary/1"`},
@@ -89,12 +108,14 @@ var flagCases = map[string]flagCase{
 
 // flagTests show what a table cannot.
 var flagTests = map[string]func(*testing.T){
-	"run parallel":   func(t *testing.T) { sideBySide(t, "run", "one.yaml", "two.yaml") },
-	"sweep parallel": func(t *testing.T) { sideBySide(t, "sweep", "one.yaml", "--seeds", "2") },
-	"sweep verify":   runsTwice,
-	"netem tables":   ownTable,
-	"broker for":     brokerEnds,
-	"run decisions":  dropsAFrame,
+	"run parallel":     func(t *testing.T) { sideBySide(t, "run", "one.yaml", "two.yaml") },
+	"sweep parallel":   func(t *testing.T) { sideBySide(t, "sweep", "one.yaml", "--seeds", "2") },
+	"explore parallel": func(t *testing.T) { severalAtOnce(t, "explore") },
+	"shrink parallel":  func(t *testing.T) { severalAtOnce(t, "shrink") },
+	"sweep verify":     runsTwice,
+	"netem tables":     ownTable,
+	"broker for":       brokerEnds,
+	"run decisions":    dropsAFrame,
 }
 
 // No flag parses and does nothing: a flag that is in none of the tables fails.
