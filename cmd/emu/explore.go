@@ -23,7 +23,6 @@ type exploreFlags struct {
 	hasSeed  bool
 	pairs    int
 	most     int
-	warnings bool
 	workers  int
 	format   string
 	json     bool
@@ -64,7 +63,6 @@ prints what it has found until then, and ends with 130.`,
 	flags.Uint64Var(&f.seed, "seed", 0, "seed of every random draw, instead of the scenario's")
 	flags.IntVar(&f.pairs, "pairs", 0, "how many runs may lose two frames")
 	flags.IntVar(&f.most, "max", 0, "lose only the first so many frames one by one; 0: all")
-	flags.BoolVar(&f.warnings, "warnings", false, "findings that are warnings are fatal, too")
 	flags.IntVar(&f.workers, "parallel", 0, "how many runs go side by side; 0: as many as there are cores")
 	flags.StringVar(&f.format, "format", formatTable, "what to print: table, csv or json")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON, as --format json does")
@@ -99,7 +97,7 @@ func (c *cli) explore(ctx context.Context, arg string, f *exploreFlags) error {
 		return err
 	}
 	config := emu.ExploreConfig{
-		Scenario: sc, Source: arg, Settings: settings, Pairs: f.pairs, Max: f.most, Warnings: f.warnings, Workers: f.workers, Apps: c.apps,
+		Scenario: sc, Source: arg, Settings: settings, Pairs: f.pairs, Max: f.most, Workers: f.workers, Apps: c.apps,
 		Progress: func(done, total int64) { meter.update(float64(done), float64(total), "") },
 	}
 	if f.hasSeed {

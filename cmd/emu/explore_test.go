@@ -22,9 +22,9 @@ version: 1
 name: several
 duration: 5s
 devices: [{name: a, app: counts}, {name: b, steps: [connect]}]
-links: [{device: b, up: {drop_frames: [1, 2, 3]}}]
+links: [{device: b, up: {drop_frames: [3, 4, 5]}}]
 broker: {kind: model}
-expect: [drops.total < 3]
+expect: [drops.total < 2]
 `
 
 // severalAtOnce shows that --parallel is how many runs of a command go on at a
@@ -113,12 +113,12 @@ func TestTheExitCodesOfExploreAndShrink(t *testing.T) {
 		code int
 		want string
 	}{
-		{"explore clean-link --max 6", exitPass, "6 lost one by one, 0 fatal"},
+		{"explore idle-sensor --max 6", exitPass, "6 lost one by one, 0 fatal"},
 		{"explore idle-sensor", exitFail, "session_lost_to_one_ping"},
 		{"explore idle-sensor --pairs -1", exitUsage, "not negative"},
 		{"explore idle-sensor --format tabel", exitUsage, "did you mean \"table\""},
 		{"explore tap-mosquitto", exitUsage, "clock: real"},
-		{"explore idle-sensor --out no/such/dir.json --max 1", exitEnvironment, "--out"},
+		{"explore idle-sensor --out no/such/dir.json --max 1", exitEnvironment, "choose another name"},
 		{"shrink idle-sensor", exitUsage, "nothing to shrink"},
 		{"shrink idle-sensor --max-runs 0", exitUsage, "at least 1"},
 		{"shrink tap-mosquitto", exitUsage, "clock: real"},

@@ -57,7 +57,6 @@ var flagCases = map[string]flagCase{
 	"explore seed":     {"explore idle-sensor --max 5", "--seed 77", `idle-sensor, seed 77`},
 	"explore pairs":    {"explore idle-sensor --max 5", "--pairs 7", `; 7 pairs, `},
 	"explore max":      {"explore idle-sensor", "--max 5", `5 lost one by one`},
-	"explore warnings": {"explore connect --max 5", "--warnings", `retries_exhausted`},
 	"explore format":   {"explore idle-sensor", "--format csv", `(?m)^1,link,up,7,10.000,PINGREQ,fail,`},
 	"explore json":     {"explore idle-sensor --max 5", "--json", `"format": "hilnet-explore/1"`},
 	"explore out":      {"explore idle-sensor --max 5", "--out found.json", `(?m)^file found.json$`},
@@ -68,7 +67,7 @@ var flagCases = map[string]flagCase{
 	"shrink seed":     {"shrink idle-sensor --set link.loss=5%", "--seed 3", `(?m)^seed: 3$`},
 	"shrink out":      {"shrink idle-sensor --set link.up.drop_frames=[7]", "--out small.yaml", `(?m)^file small.yaml$`},
 	"shrink expect":   {"shrink idle-sensor --set link.up.drop_frames=[7]", "--expect conservation", `nothing that --expect "conservation" means fails`},
-	"shrink max-runs": {"shrink idle-sensor --set link.up.drop_frames=[2,3,7]", "--max-runs 3", `--max-runs ended the search`},
+	"shrink max-runs": {"shrink idle-sensor --set link.up.drop_frames=[7,8,9]", "--max-runs 3", `--max-runs ended the search`},
 	"shrink json":     {"shrink idle-sensor --set link.up.drop_frames=[7]", "--json", `"what": "PINGREQ"`},
 	"shrink progress": {"shrink idle-sensor --set link.up.drop_frames=[7]", "--progress plain", `runs, 100 %`},
 
