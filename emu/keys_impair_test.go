@@ -121,23 +121,28 @@ var nestedWay = regexp.MustCompile(`^(links\[\]\.(up|down)|timeline\[\]\.change)
 // impairedElsewhere are the keys of directions and middleboxes that no run of
 // hilnet's own stacks shows, and what does.
 var impairedElsewhere = map[string]string{
-	"ecn":                "TestWhatNoStackHereUsesReachesTheLink: no stack here uses ECN",
-	"queue.mark_at":      "TestWhatNoStackHereUsesReachesTheLink",
-	"states[].name":      "TestWhatNoStackHereUsesReachesTheLink: it is for people",
-	"loss.model":         "TestNoKeyParsesAndDoesNothing: each model's own keys, which no other takes",
-	"netem.mode":         "TestANetemStringIsTakenAsItsModeSays",
-	"middlebox.kind":     "TestNoKeyParsesAndDoesNothing: middlebox, whose value alone is the kind",
-	"middlebox.idle_udp": "TestWhatNoStackHereUsesReachesTheLink: devices speak TCP",
+	"ecn":                   "TestWhatNoStackHereUsesReachesTheLink: no stack here uses ECN",
+	"queue.mark_at":         "TestWhatNoStackHereUsesReachesTheLink",
+	"states[].name":         "TestWhatNoStackHereUsesReachesTheLink: it is for people",
+	"loss.model":            "TestNoKeyParsesAndDoesNothing: each model's own keys, which no other takes",
+	"netem.mode":            "TestANetemStringIsTakenAsItsModeSays",
+	"middlebox.kind":        "TestNoKeyParsesAndDoesNothing: middlebox, whose value alone is the kind",
+	"loss.p23":              "TestWhatNoStackHereUsesReachesTheLink: few runs come there, package conformance measures it",
+	"middlebox.connections": "TestWhatNoStackHereUsesReachesTheLink: a device has one connection at a time",
+	"middlebox.idle_udp":    "TestWhatNoStackHereUsesReachesTheLink: devices speak TCP",
 }
 
 func TestWhatNoStackHereUsesReachesTheLink(t *testing.T) {
 	l := load(t, strings.Replace(keyBase(t, "one-link"), "delay: 30ms",
-		"ecn: true, queue: {mark_at: 7}, states: [{name: only}], middlebox: {kind: nat, idle_udp: 9s}", 1)).Links[0]
+		"ecn: true, queue: {mark_at: 7}, states: [{name: only}], middlebox: {kind: nat, idle_udp: 9s, connections: 3}, loss: {model: four-state, p13: 1%, p23: 9%}", 1)).Links[0]
 	c := l.Up.Config()
 	if !c.LossMarksECN || !c.Burst.MarkECN || !c.Shaper.MarkECN || c.Shaper.MarkPackets != 7 || c.Conditions.States[0].Name != "only" {
 		t.Errorf("%+v", c)
 	}
-	if box := l.Middlebox.Config(); box.State.IdleUDP != 9*time.Second {
+	if c.Burst.FourState.P23 != .09 {
+		t.Errorf("%+v", c.Burst.FourState)
+	}
+	if box := l.Middlebox.Config(); box.State.IdleUDP != 9*time.Second || box.State.MaxConnections != 3 {
 		t.Errorf("%+v", box)
 	}
 }
