@@ -7,7 +7,7 @@ FUZZTIME ?= 60s
 CHECK := $(GO) run ./internal/check
 LINT := bin/golangci-lint
 
-.PHONY: build check test race fuzz soak bench golden fmt lint clean
+.PHONY: build check test race fuzz soak bench benchmarks golden fmt lint clean
 
 build: ## bin/emu and bin/replay
 	$(GO) build -o bin/ ./cmd/...
@@ -27,7 +27,10 @@ fuzz: ## each fuzz target for FUZZTIME
 soak: ## the long tests, and each fuzz target for FUZZTIME
 	$(CHECK) -budget 4h -fuzztime $(FUZZTIME) soak fuzz
 
-bench: ## all benchmarks
+bench: ## the figures of docs/performance.md, each beside its goal and its peer
+	$(GO) run ./internal/bench
+
+benchmarks: ## every benchmark of every package
 	$(CHECK) -budget 1h bench
 
 golden: ## rewrite the golden files; then read the diff

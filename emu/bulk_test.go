@@ -1,7 +1,7 @@
 package emu
 
 import (
-	"io"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -18,12 +18,17 @@ import (
 	"hilnet/wire"
 )
 
+// bulkBytes is what one operation of BenchmarkBulk transfers.
+const bulkBytes = 50_000_000
+
 // bulk is a link of 1 Gbit/s and 20 ms each way, recorded at both ends.
 type bulk struct {
-	b    *testing.B
-	loop *sim.Loop
-	log  *trace.Log
-	link *link.Link
+	b        *testing.B
+	loop     *sim.Loop
+	log      *trace.Log
+	link     *link.Link
+	files    *files
+	received int
 }
 
 var (
@@ -45,146 +50,156 @@ func newBulk(b *testing.B) *bulk {
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := &files{loop: loop, recorder: recorder}
+	w := &bulk{b: b, loop: loop, log: log, link: l, files: &files{loop: loop, recorder: recorder}}
 	for _, p := range []struct {
 		name    scenarios.Point
 		out, in *link.Path
 	}{{scenarios.PointDevice, l.Up, l.Down}, {scenarios.PointPeer, l.Down, l.Up}} {
-		point, err := recorder.Point(string(p.name), io.Discard, pcaps.PointConfig{})
+		out, err := createOutput(b.TempDir(), string(p.name)+".pcapng")
 		if err != nil {
 			b.Fatal(err)
 		}
-		p.out.Observe(&senderTap{f, point})
-		p.in.Observe(&receiverTap{f, point})
+		b.Cleanup(func() { out.Close() })
+		point, err := recorder.Point(string(p.name), out, pcaps.PointConfig{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.out.Observe(&senderTap{w.files, point})
+		p.in.Observe(&receiverTap{w.files, point})
 	}
-	return &bulk{b: b, loop: loop, log: log, link: l}
+	return w
 }
 
-// measure runs the transfer in pieces of virtual time and reports frames a
-// second of wall time.
-func (w *bulk) measure(received *int) {
+// measure runs the transfers and reports what one of them took: the frames that
+// entered the link, and the payload.
+func (w *bulk) measure() {
 	frames := func() uint64 { return w.link.Up.Counters().In + w.link.Down.Counters().In }
-	step := func() {
-		if err := w.loop.Run(w.loop.Now().Add(time.Second)); err != nil {
-			w.b.Fatal(err)
+	before, want := frames(), w.received
+	w.b.ReportAllocs()
+	w.b.SetBytes(bulkBytes)
+	for w.b.Loop() {
+		for want += bulkBytes; w.received < want; {
+			was := w.received
+			if err := w.loop.Run(w.loop.Now().Add(time.Second)); err != nil {
+				w.b.Fatal(err)
+			}
+			if w.received == was {
+				w.b.Fatal("nothing arrives")
+			}
 		}
 	}
-	for range 3 { // connect and grow what grows
-		step()
+	if w.files.failed != nil {
+		w.b.Fatal(w.files.failed)
 	}
-	before, bytes := frames(), *received
-	w.b.ReportAllocs()
-	for w.b.Loop() {
-		step()
-	}
-	n, seconds := float64(frames()-before), w.b.Elapsed().Seconds()
-	if *received == bytes {
-		w.b.Fatal("nothing arrived")
-	}
-	w.b.ReportMetric(n/seconds, "frames/s")
-	w.b.ReportMetric(float64(*received-bytes)/1e6/seconds, "MB/s")
+	n := float64(frames() - before)
+	w.b.ReportMetric(n/float64(w.b.N), "frames")
+	w.b.ReportMetric(n/w.b.Elapsed().Seconds(), "frames/s")
 }
 
-// BenchmarkBulk sends without end in writes of 1,460 bytes, both ends recorded.
-// One operation is a second of the link's time.
+// BenchmarkBulk sends 50 MB an operation, in writes of 1,460 and of 100 bytes,
+// both ends recorded to files.
 func BenchmarkBulk(b *testing.B) {
-	b.Run("gvisor", func(b *testing.B) {
-		w := newBulk(b)
-		host := func(node string, mac byte, addr netip.Prefix, out link.Sink) *stack.Host {
-			profile := stack.Linux()
-			profile.MaxWindow, profile.PlainSYN = 65535, true // no window scaling: what small peers have in flight
-			h, err := stack.New(w.loop, w.log, stack.Config{Node: node, MAC: wire.MAC{2, 0, 0, 0, 0, mac}, Addr: addr, Profile: profile}, out)
-			if err != nil {
-				b.Fatal(err)
-			}
-			return h
-		}
-		sender := host("sender", 2, bulkSender, w.link.Up)
-		receiver := host("receiver", 1, bulkReceiver, w.link.Down)
-		w.link.Connect(sender, receiver)
-		received := 0
-		if _, err := receiver.Listen(bulkPort.Port(), 1, func(c *stack.Conn) {
-			c.OnData(func(d []byte) { received += len(d) })
-		}); err != nil {
-			b.Fatal(err)
-		}
-		c, err := sender.Dial(bulkPort)
+	for _, size := range []int{1460, 100} {
+		b.Run(fmt.Sprintf("gvisor-%d", size), func(b *testing.B) { bulkGVisor(b, size) })
+		b.Run(fmt.Sprintf("embedded-%d", size), func(b *testing.B) { bulkEmbedded(b, size) })
+	}
+}
+
+func bulkGVisor(b *testing.B, size int) {
+	w := newBulk(b)
+	host := func(node string, mac byte, addr netip.Prefix, out link.Sink) *stack.Host {
+		profile := stack.Linux()
+		profile.MaxWindow, profile.PlainSYN = 65535, true // no window scaling: what small peers have in flight
+		h, err := stack.New(w.loop, w.log, stack.Config{Node: node, MAC: wire.MAC{2, 0, 0, 0, 0, mac}, Addr: addr, Profile: profile}, out)
 		if err != nil {
 			b.Fatal(err)
 		}
-		piece := make([]byte, 1460)
-		push := func() {
-			for c.Write(piece) == len(piece) {
-			}
+		return h
+	}
+	sender := host("sender", 2, bulkSender, w.link.Up)
+	receiver := host("receiver", 1, bulkReceiver, w.link.Down)
+	w.link.Connect(sender, receiver)
+	if _, err := receiver.Listen(bulkPort.Port(), 1, func(c *stack.Conn) {
+		c.OnData(func(d []byte) { w.received += len(d) })
+	}); err != nil {
+		b.Fatal(err)
+	}
+	c, err := sender.Dial(bulkPort)
+	if err != nil {
+		b.Fatal(err)
+	}
+	piece := make([]byte, size)
+	push := func() {
+		for c.Write(piece) == len(piece) {
 		}
-		c.OnConnected(push)
-		c.OnWritable(push)
-		w.measure(&received)
-		sender.Close()
-		receiver.Close()
-	})
-	b.Run("embedded", func(b *testing.B) {
-		w := newBulk(b)
-		kernel := rtos.NewKernel(w.loop, rtos.Config{})
-		engine := func(node string, mac byte, addr netip.Prefix, out link.Sink) (*embedded.IP, *nic.Pool, *nic.NIC) {
-			pool, err := nic.NewPool(kernel, w.log, nic.PoolConfig{Node: node, Payload: 1536, Packets: 100})
-			if err != nil {
-				b.Fatal(err)
-			}
-			iface, err := nic.New(w.loop, kernel, w.log, nic.Config{Node: node, MAC: [6]byte{2, 0, 0, 0, 0, mac}, RXPool: pool})
-			if err != nil {
-				b.Fatal(err)
-			}
-			ip, err := embedded.New(w.loop, kernel, w.log, embedded.Config{Node: node, Addr: addr, Pool: pool, NIC: iface})
-			if err != nil {
-				b.Fatal(err)
-			}
-			iface.SetWire(out)
-			return ip, pool, iface
-		}
-		sender, pool, sendNIC := engine("sender", 2, bulkSender, w.link.Up)
-		receiver, _, receiveNIC := engine("receiver", 1, bulkReceiver, w.link.Down)
-		w.link.Connect(sendNIC, receiveNIC)
-		received := 0
-		server := receiver.NewTCPSocket(embedded.SocketConfig{Window: 65535, TTL: 128})
-		kernel.NewThread("receiver", 5, func(*rtos.Thread) {
-			if s := server.Listen(bulkPort.Port(), 1, nil); s != nic.Success {
-				panic(s.String())
-			}
-			if s := server.Accept(rtos.WaitForever); s != nic.Success {
-				panic(s.String())
-			}
-			for {
-				p, s := server.Receive(rtos.WaitForever)
-				if s != nic.Success {
-					return
-				}
-				received += p.Len()
-				p.Release()
-			}
-		})
-		client := sender.NewTCPSocket(embedded.SocketConfig{Window: 8192, TTL: 128})
-		piece := make([]byte, 1460)
-		kernel.NewThread("sender", 10, func(*rtos.Thread) {
-			if s := client.Connect(bulkPort, rtos.WaitForever); s != nic.Success {
-				panic(s.String())
-			}
-			for {
-				p, s := pool.Allocate(nic.IPv4TCP, rtos.WaitForever)
-				if s == nic.Success {
-					s = p.Append(piece, pool, rtos.WaitForever)
-				}
-				if s == nic.Success {
-					s = client.Send(p, rtos.WaitForever)
-				}
-				if s != nic.Success {
-					return
-				}
-			}
-		})
-		w.measure(&received)
-		if err := w.loop.Close(); err != nil {
+	}
+	c.OnConnected(push)
+	c.OnWritable(push)
+	w.measure()
+	sender.Close()
+	receiver.Close()
+}
+
+func bulkEmbedded(b *testing.B, size int) {
+	w := newBulk(b)
+	kernel := rtos.NewKernel(w.loop, rtos.Config{})
+	engine := func(node string, mac byte, addr netip.Prefix, out link.Sink) (*embedded.IP, *nic.Pool, *nic.NIC) {
+		pool, err := nic.NewPool(kernel, w.log, nic.PoolConfig{Node: node, Payload: 1536, Packets: 100})
+		if err != nil {
 			b.Fatal(err)
 		}
+		iface, err := nic.New(w.loop, kernel, w.log, nic.Config{Node: node, MAC: [6]byte{2, 0, 0, 0, 0, mac}, RXPool: pool})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ip, err := embedded.New(w.loop, kernel, w.log, embedded.Config{Node: node, Addr: addr, Pool: pool, NIC: iface})
+		if err != nil {
+			b.Fatal(err)
+		}
+		iface.SetWire(out)
+		return ip, pool, iface
+	}
+	sender, pool, sendNIC := engine("sender", 2, bulkSender, w.link.Up)
+	receiver, _, receiveNIC := engine("receiver", 1, bulkReceiver, w.link.Down)
+	w.link.Connect(sendNIC, receiveNIC)
+	server := receiver.NewTCPSocket(embedded.SocketConfig{Window: 65535, TTL: 128})
+	kernel.NewThread("receiver", 5, func(*rtos.Thread) {
+		if s := server.Listen(bulkPort.Port(), 1, nil); s != nic.Success {
+			panic(s.String())
+		}
+		if s := server.Accept(rtos.WaitForever); s != nic.Success {
+			panic(s.String())
+		}
+		for {
+			p, s := server.Receive(rtos.WaitForever)
+			if s != nic.Success {
+				return
+			}
+			w.received += p.Len()
+			p.Release()
+		}
 	})
+	client := sender.NewTCPSocket(embedded.SocketConfig{Window: 8192, TTL: 128})
+	piece := make([]byte, size)
+	kernel.NewThread("sender", 10, func(*rtos.Thread) {
+		if s := client.Connect(bulkPort, rtos.WaitForever); s != nic.Success {
+			panic(s.String())
+		}
+		for {
+			p, s := pool.Allocate(nic.IPv4TCP, rtos.WaitForever)
+			if s == nic.Success {
+				s = p.Append(piece, pool, rtos.WaitForever)
+			}
+			if s == nic.Success {
+				s = client.Send(p, rtos.WaitForever)
+			}
+			if s != nic.Success {
+				return
+			}
+		}
+	})
+	w.measure()
+	if err := w.loop.Close(); err != nil {
+		b.Fatal(err)
+	}
 }

@@ -137,7 +137,7 @@ func (s *sum) stat() SweepStat {
 	out := SweepStat{Interval: Interval{s.mean, s.mean, s.mean}, Min: s.min, Max: s.max, N: s.n}
 	if s.n > 1 && s.dev > 0 {
 		t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(s.n - 1)}.Quantile(1 - (1-Confidence)/2)
-		width := t * math.Sqrt(s.dev/float64(s.n-1)/float64(s.n))
+		width := float64(t * math.Sqrt(s.dev/float64(s.n-1)/float64(s.n))) // float64: as above
 		out.Low, out.High = s.mean-width, s.mean+width
 	}
 	return out
@@ -154,7 +154,7 @@ func Wilson(passed, runs int64) Interval {
 	z := distuv.UnitNormal.Quantile(1 - (1-Confidence)/2)
 	z2 := z * z
 	centre := (p + z2/(2*n)) / (1 + z2/n)
-	width := z / (1 + z2/n) * math.Sqrt(p*(1-p)/n+z2/(4*n*n))
+	width := float64(z / (1 + z2/n) * math.Sqrt(p*(1-p)/n+z2/(4*n*n))) // float64: never fused
 	return Interval{p, min(p, max(0, centre-width)), max(p, min(1, centre+width))}
 }
 

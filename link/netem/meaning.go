@@ -148,10 +148,13 @@ func (m *MeaningGilbertElliott) Stationary() (loss, run float64) {
 		return k, geometric(k)
 	}
 	bad := p / (p + r)
-	loss = bad*h + (1-bad)*k
+	// The conversions rule out fused multiply-adds: the same on every machine.
+	loss = float64(bad*h) + float64((1-bad)*k)
 	// Two losses in a row: the first by the state, the second by the state after
 	// the move.
-	both := (1-bad)*k*((1-p)*k+p*h) + bad*h*(r*k+(1-r)*h)
+	afterGood := float64((1-p)*k) + float64(p*h)
+	afterBad := float64(r*k) + float64((1-r)*h)
+	both := float64((1-bad)*k*afterGood) + float64(bad*h*afterBad)
 	if loss == 0 {
 		return 0, 0
 	}
@@ -187,7 +190,7 @@ func (m *MeaningFourState) Stationary() (loss, run float64) {
 	}
 	w4 := m.P14
 	loss = (w3 + w4) / (1 + w2 + w3 + w4)
-	return loss, (w3 + w4) / (w3*(m.P31+m.P32) + w4)
+	return loss, (w3 + w4) / (float64(w3*(m.P31+m.P32)) + w4)
 }
 
 // geometric is the mean length of a run of independent events.

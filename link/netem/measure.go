@@ -63,13 +63,13 @@ func (e *estimator) mean() Estimate {
 		n += e.n[b]
 		m := e.sum[b] / e.n[b]
 		means += m
-		squares += m * m
+		squares += float64(m * m) // float64: never fused, the same on every machine
 		used++
 	}
 	if used < 2 {
 		return Estimate{}
 	}
-	half := student * math.Sqrt(max(0, squares/used-means/used*means/used)/(used-1))
+	half := float64(student * math.Sqrt(max(0, squares/used-means/used*means/used)/(used-1)))
 	v := sum / n
 	return Estimate{v, v - half, v + half}
 }
@@ -215,9 +215,9 @@ func (q *Qdisc) drawJitter(n int) (j jitter) {
 		d := float64(spread(int64(q.cfg.Delay), q.sigma, &q.delay, &q.prng, q.table))
 		x := d - float64(q.cfg.Delay)
 		sum += x
-		squares += x * x
+		squares += float64(x * x)
 		if i > 0 {
-			products += x * last
+			products += float64(x * last)
 		}
 		last = x
 		if d < 0 {
@@ -225,10 +225,10 @@ func (q *Qdisc) drawJitter(n int) (j jitter) {
 		}
 	}
 	mean := sum / float64(n)
-	variance := squares/float64(n) - mean*mean
+	variance := squares/float64(n) - float64(mean*mean)
 	j.mean, j.deviation, j.below = mean+float64(q.cfg.Delay), math.Sqrt(max(0, variance)), j.below/float64(n)
 	if variance > 0 {
-		j.lag1 = (products/float64(n-1) - mean*mean) / variance
+		j.lag1 = (products/float64(n-1) - float64(mean*mean)) / variance
 	}
 	return j
 }

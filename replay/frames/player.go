@@ -336,7 +336,7 @@ func bucketOf(v uint64) int {
 
 // Quantile returns an upper bound of the q-quantile, 0 < q <= 1.
 func (h *Histogram) Quantile(q float64) time.Duration {
-	rank := uint64(float64(h.Count)*q + 0.5)
+	rank := uint64(float64(float64(h.Count)*q) + 0.5)
 	var seen uint64
 	for i, n := range h.buckets {
 		if seen += n; n > 0 && seen >= rank {
