@@ -25,10 +25,11 @@ type clock struct {
 	timer *sim.Timer // armed for the earliest deadline
 	fire  func(fn func())
 
-	mu   sync.Mutex // guards the rest
-	now  sim.Time
-	seq  uint64
-	heap []*clockTimer
+	mu    sync.Mutex // guards the rest
+	now   sim.Time
+	ahead time.Duration // of gVisor's monotonic time beyond now; see departed
+	seq   uint64
+	heap  []*clockTimer
 }
 
 // newClock returns a clock that calls each timer's function through fire, one
@@ -43,7 +44,26 @@ func newClock(loop *sim.Loop, fire func(fn func())) *clock {
 // gVisor.
 func (c *clock) sync() {
 	c.mu.Lock()
-	c.now = c.loop.Now()
+	c.advance()
+	c.mu.Unlock()
+}
+
+// advance reads the loop's time; gVisor's does not go back. The caller holds mu.
+func (c *clock) advance() {
+	now := c.loop.Now()
+	c.ahead = max(0, c.ahead-now.Sub(c.now))
+	c.now = now
+}
+
+// departed lets a nanosecond of gVisor's time pass for a frame that it sends, as
+// on any real machine some time does. Of segments that were sent at one moment
+// gVisor takes the later ones for lost when the first is acknowledged and the
+// others are not a quarter of a round trip later (tcp/rack.go, detectLoss
+// compares their ends the wrong way round): each burst over a slow link would be
+// sent twice, and over a link without delay without end.
+func (c *clock) departed() {
+	c.mu.Lock()
+	c.ahead++
 	c.mu.Unlock()
 }
 
@@ -66,7 +86,7 @@ func (c *clock) arm() {
 // expire runs the earliest timer. Others that are due have events of their own.
 func (c *clock) expire() {
 	c.mu.Lock()
-	c.now = c.loop.Now()
+	c.advance()
 	if len(c.heap) == 0 || c.heap[0].at > c.now {
 		c.mu.Unlock()
 		c.arm()
@@ -100,7 +120,7 @@ func (c *clock) Now() time.Time {
 func (c *clock) NowMonotonic() tcpip.MonotonicTime {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return tcpip.MonotonicTime{}.Add(clockOrigin + time.Duration(c.now))
+	return tcpip.MonotonicTime{}.Add(clockOrigin + time.Duration(c.now) + c.ahead)
 }
 
 // AfterFunc implements tcpip.Clock. f runs in an event of the loop, even for a
@@ -141,7 +161,7 @@ func (t *clockTimer) Reset(d time.Duration) {
 		c.remove(t)
 	}
 	c.seq++
-	t.at, t.seq = c.now.Add(max(d, 0)), c.seq
+	t.at, t.seq = c.now.Add(c.ahead+max(d, 0)), c.seq
 	t.index = len(c.heap)
 	c.heap = append(c.heap, t)
 	c.up(t.index)

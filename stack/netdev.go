@@ -21,6 +21,7 @@ func (d *netdev) WritePackets(pkts gstack.PacketBufferList) (int, tcpip.Error) {
 	defer d.host.mu.Unlock()
 	for _, p := range pkts.AsSlice() {
 		d.host.sent = append(d.host.sent, p.IncRef())
+		d.host.clock.departed()
 	}
 	return pkts.Len(), nil
 }
