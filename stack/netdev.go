@@ -21,7 +21,9 @@ func (d *netdev) WritePackets(pkts gstack.PacketBufferList) (int, tcpip.Error) {
 	defer d.host.mu.Unlock()
 	for _, p := range pkts.AsSlice() {
 		d.host.sent = append(d.host.sent, p.IncRef())
-		d.host.clock.departed()
+		if d.host.profile.SACK { // without, gVisor does not use RACK
+			d.host.clock.departed()
+		}
 	}
 	return pkts.Len(), nil
 }
