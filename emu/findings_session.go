@@ -33,6 +33,8 @@ func (d *shortPing) add(e *trace.Event) {
 	case e.Node != d.w.name:
 	case e.Kind == trace.KindPingTimeout:
 		d.sent, d.gaveUp, d.seqs = d.w.pingSent, e.T, [2]uint64{d.w.pingSeq, e.Seq}
+	case e.Kind == trace.KindTCP && e.Text == retryLimit:
+		d.gaveUp = 0 // the handshake was short for TCP had begun to send again before: nobody answered
 	case e.Kind == trace.KindDisconnected && d.gaveUp > 0:
 		if waited := d.gaveUp.Sub(d.sent); e.T.Sub(d.gaveUp) < answered && waited < d.w.keepalive {
 			if d.h.n == 0 {

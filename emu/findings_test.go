@@ -157,9 +157,10 @@ var findingCases = []struct {
 		"session_lost_to_one_ping", 10 * time.Second, "one PINGRESP was not there after 1s",
 		[][]trace.Event{script(connected(0, 4, 0), at(10000, pingreq), at(11000, pingTimeout), state(11000, "idle"), at(11200, goneEvent))},
 		[][]trace.Event{
-			script(connected(0, 4, 0), at(10000, pingreq), at(11000, pingTimeout), at(22000, goneEvent)), // a dead link
-			script(connected(0, 4, 0), at(10000, pingreq), at(14000, pingTimeout), at(14200, goneEvent)), // the whole keepalive
-			script(connected(0, 4, 0), at(10000, pingreq), at(11200, goneEvent)),                         // another cause
+			script(connected(0, 4, 0), at(10000, pingreq), at(11000, pingTimeout), at(22000, goneEvent)),                                                                // a dead link
+			script(connected(0, 4, 0), at(10000, pingreq), at(11000, pingTimeout), at(15300, trace.Event{Kind: trace.KindTCP, Text: retryLimit}), at(15300, goneEvent)), // dead before the ping
+			script(connected(0, 4, 0), at(10000, pingreq), at(14000, pingTimeout), at(14200, goneEvent)),                                                                // the whole keepalive
+			script(connected(0, 4, 0), at(10000, pingreq), at(11200, goneEvent)),                                                                                        // another cause
 		},
 		0,
 	},

@@ -59,13 +59,18 @@ See docs/analyze.md for what the words mean, and for the JSON.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return c.analyze(cmd.Context(), args, &f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.stall <= 0 && cmd.Flags().Changed("stall") {
+				return fmt.Errorf("--stall %v is not a time span: write one above 0, as 200ms", f.stall)
+			}
+			return c.analyze(cmd.Context(), args, &f)
+		},
 	}
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 	cmd.Flags().UintSliceVar(&f.ports, "port", []uint{1883}, "TCP port of MQTT; may be repeated")
 	cmd.Flags().UintSliceVar(&f.only, "conversation", nil, "show this conversation only, by its number; may be repeated")
 	cmd.Flags().BoolVar(&f.messages, "messages", false, "list every MQTT message in the text (JSON has them always)")
-	cmd.Flags().DurationVar(&f.stall, "stall", 200*time.Millisecond, "shortest standstill that is listed")
+	cmd.Flags().DurationVar(&f.stall, "stall", 0, "list every standstill of this length or longer (default 200ms, without those that\nthe path or the application explains: docs/analyze.md)")
 	return cmd
 }
 
@@ -73,9 +78,6 @@ func (c *cli) analyze(ctx context.Context, files []string, f *analyzeFlags) erro
 	ports, err := portsOf(f.ports)
 	if err != nil {
 		return err
-	}
-	if f.stall <= 0 {
-		return fmt.Errorf("--stall %v is not a time span: write one above 0, as 200ms", f.stall)
 	}
 	doc := analysisDocument{Format: analyze.Format, Version: analyze.Version, Files: []*analysis{}}
 	for _, name := range files {
@@ -216,6 +218,9 @@ func writeAnalyzed(line func(string, ...any), c *analyze.Conversation, messages 
 	}
 	for _, s := range c.Stalls {
 		line("     STALL %v for %v, frames %d to %d, %s: %s", short(s.Start), short(s.Duration), s.Before, s.After, s.Kind, s.Text)
+	}
+	for _, u := range c.UsualStalls {
+		line("     %s, as usual in this connection: %s, median %v, longest %v (--stall 200ms lists each)", u.Kind, many(uint64(u.Count), "time"), short(u.Median), short(u.Longest))
 	}
 	if messages {
 		for i := range c.Messages {

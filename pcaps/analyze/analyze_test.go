@@ -48,7 +48,7 @@ func TestFindingsNameWhatWasDoneToTheRecording(t *testing.T) {
 		findings []string // frame, kind and text, in part
 		stalls   []string
 	}{
-		{file: "1-basic.pcap", stalls: []string{"idle: nothing to say for 300.197ms; the client went on"}},
+		{file: "1-basic.pcap"},
 		{"2a-dead-link-8s.pcap", []string{"14 outage: the client sent again 14 times, in frames 14 to 28"}, []string{"retransmission_timeout: the client waited for the acknowledgement of frame 13, gave up after 1.00009s"}},
 		{"2c-dead-link-keepalive4.pcap", []string{"23 ping_unanswered: the client sent PINGREQ and got no PINGRESP", "43 session_lost: the session ended without DISCONNECT: the client reset", "14 outage: the client sent again 23 times"}, nil},
 		{"3a-syn-blackhole.pcap", []string{"1 no_answer: the client sent 11 SYN"}, []string{"connect: the client waited 999.895ms for an answer to its SYN of frame 1"}},

@@ -12,7 +12,9 @@ import (
 // A Config limits an Analyzer; the zero value means the defaults.
 type Config struct {
 	MQTTPorts []uint16 // nil = 1883
-	// Stall is the shortest standstill that is listed. 0 = 200 ms.
+	// Stall is the shortest standstill that is listed. 0 = 200 ms, without those
+	// that the path's round-trip time explains and those that are usual there:
+	// [Conversation.UsualStalls] counts the latter.
 	Stall time.Duration
 	// MaxConversations are listed; the others are counted. 0 = 4,096.
 	MaxConversations int
@@ -49,9 +51,6 @@ type Analyzer struct {
 func New(config Config) (*Analyzer, error) {
 	if config.Stall < 0 || config.MaxConversations < 0 || config.MaxEvents < 0 {
 		return nil, fmt.Errorf("analyze: a limit is negative: %+v", config)
-	}
-	if config.Stall == 0 {
-		config.Stall = 200 * time.Millisecond
 	}
 	if config.MaxConversations == 0 {
 		config.MaxConversations = 4096
@@ -139,7 +138,7 @@ func (h *handler) Notice(n *flow.Notice) {
 			return
 		}
 		s := &session{of: n.Conversation, out: &Conversation{ID: n.Conversation.ID}}
-		s.out.Messages, s.out.Stalls, s.out.Findings = []Message{}, []Stall{}, []Finding{}
+		s.out.Messages, s.out.Stalls, s.out.UsualStalls, s.out.Findings = []Message{}, []Stall{}, []UsualStalls{}, []Finding{}
 		a.live[n.Conversation.ID] = s
 		a.report.Conversations = append(a.report.Conversations, s.out)
 	case flow.NoticeEnded:

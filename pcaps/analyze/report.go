@@ -44,6 +44,8 @@ type Conversation struct {
 	Messages    []Message     `json:"messages"`
 	Stalls      []Stall       `json:"stalls"`
 	Findings    []Finding     `json:"findings"`
+	// UsualStalls are those that are not in Stalls for being as always.
+	UsualStalls []UsualStalls `json:"usual_stalls"`
 	// The counts of what is beyond the limits of the lists.
 	UnlistedMessages uint64 `json:"unlisted_messages"`
 	UnlistedStalls   uint64 `json:"unlisted_stalls"`
@@ -117,6 +119,14 @@ type Stall struct {
 	After    uint64        `json:"after_frame"`  // the one that ended it
 	Kind     string        `json:"kind"`
 	Text     string        `json:"text"`
+}
+
+// UsualStalls are many stalls of a kind, none of them much longer than the others.
+type UsualStalls struct {
+	Kind    string        `json:"kind"`
+	Count   int           `json:"count"`
+	Median  time.Duration `json:"median"`
+	Longest time.Duration `json:"longest"`
 }
 
 // A Finding is something that a person wants to know of.

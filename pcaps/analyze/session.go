@@ -9,9 +9,6 @@ import (
 	"hilnet/wire"
 )
 
-// longestDelayedACK is RFC 1122's limit (4.2.3.2).
-const longestDelayedACK = 500 * time.Millisecond
-
 // A session is a conversation at work.
 type session struct {
 	of   *flow.Conversation
@@ -71,9 +68,7 @@ func (s *session) take(a *Analyzer, seg *Segment) {
 	side := seg.Result.Side
 	h, o := &s.half[index(side)], &s.half[index(side.Peer())]
 	if s.lastFrame != 0 {
-		if d := seg.At.Sub(s.last); d >= a.config.Stall {
-			s.stall(a, seg, h, o, d)
-		}
+		s.stall(a, seg, h, o, seg.At.Sub(s.last))
 	}
 	for i := range labelCount {
 		if seg.Labels&(1<<i) != 0 {
@@ -121,51 +116,6 @@ func (s *session) take(a *Analyzer, seg *Segment) {
 	s.last, s.lastFrame = seg.At, seg.Frame
 }
 
-// stall says which side waited for what. The order of the cases is that of what
-// is known for sure.
-func (s *session) stall(a *Analyzer, seg *Segment, h, o *tally, d time.Duration) {
-	if !a.room(&s.out.UnlistedStalls) {
-		return
-	}
-	me, peer := s.name(seg.Result.Side), s.name(seg.Result.Side.Peer())
-	span := d.Round(time.Microsecond)
-	kind, text := "idle", ""
-	asked := func(side flow.Side) bool {
-		addr := s.of.Half(side).Addr.Addr().Unmap().String()
-		at, ok := a.arp[addr]
-		return ok && at >= s.last && at <= seg.At
-	}
-	switch {
-	case asked(seg.Result.Side) || asked(seg.Result.Side.Peer()):
-		kind, text = "arp", fmt.Sprintf("%v until the %s went on; the hardware address of one of them was asked for by ARP in this time", span, me)
-	case seg.Labels.Any(ZeroWindowProbe) || o.closed && seg.Len > 0:
-		kind, text = "zero_window", fmt.Sprintf("the %s waited %v: the %s had closed its window", me, span, peer)
-	case h.closed && seg.Window > 0:
-		kind, text = "zero_window", fmt.Sprintf("the %s kept its window closed for %v and opened it then", me, span)
-	case seg.Labels.Any(KeepAlive):
-		text = fmt.Sprintf("nothing to say for %v; the %s asked with a TCP keep-alive whether the other side is there", span, me)
-	case seg.Flags&wire.TCPSyn != 0 && seg.Labels.Any(Retransmission):
-		kind, text = "connect", fmt.Sprintf("the %s waited %v for an answer to its SYN of frame %d and sent it again", me, span, seg.RTOFrame)
-	case seg.Labels.Any(Retransmission|OutOfOrder) && seg.RTOFrame != 0:
-		kind, text = "retransmission_timeout", fmt.Sprintf("the %s waited for the acknowledgement of frame %d, gave up after %v (RTO) and sent again", me, seg.RTOFrame, seg.RTO.Round(time.Microsecond))
-	case seg.Labels.Any(SpuriousRetransmission):
-		kind, text = "retransmission_timeout", fmt.Sprintf("the %s sent again after %v what the tap had seen acknowledged: it had not got the acknowledgement, or not waited for it", me, span)
-	case seg.Len == 0 && seg.ACKsFrame != 0 && seg.Flags&control == 0 && seg.ACKRTT > longestDelayedACK:
-		kind, text = "acknowledgement", fmt.Sprintf("the %s acknowledged frame %d only after %v, longer than an ACK may be delayed: it or the way was slow or gone", me, seg.ACKsFrame, seg.ACKRTT.Round(time.Microsecond))
-	case seg.Len == 0 && seg.ACKsFrame != 0 && seg.Flags&control == 0:
-		kind, text = "delayed_ack", fmt.Sprintf("the %s acknowledged frame %d only after %v (delayed ACK, or a slow path)", me, seg.ACKsFrame, seg.ACKRTT.Round(time.Microsecond))
-	case h.waiting != 0 && seg.Len > 0:
-		kind, text = "acknowledgement", fmt.Sprintf("the %s sent more %v after frame %d, which nobody had acknowledged", me, span, h.waiting)
-	case s.mqtt.owes(s, seg.Result.Side == s.of.Client) && seg.Len > 0:
-		kind, text = "application", fmt.Sprintf("the application of the %s took %v to answer", me, span)
-	case seg.Len > 0:
-		text = fmt.Sprintf("nothing to say for %v; the %s went on (application idle)", span, me)
-	default:
-		text = fmt.Sprintf("silence for %v; it ended with %v of the %s", span, seg.Flags, me)
-	}
-	s.out.Stalls = append(s.out.Stalls, Stall{time.Duration(s.last), d, s.lastFrame, seg.Frame, kind, text})
-}
-
 // find lists a finding.
 func (s *session) find(a *Analyzer, at sim.Time, frame uint64, kind, format string, args ...any) {
 	const perConversation = 200
@@ -191,6 +141,7 @@ func (s *session) end(a *Analyzer) {
 	out.Start, out.Duration, out.FirstFrame, out.LastFrame = time.Duration(c.First), c.Last.Sub(c.First), c.FirstFrame, c.LastFrame
 	out.ToServer = s.half[index(client)].direction(c.Half(client))
 	out.ToClient = s.half[index(server)].direction(c.Half(server))
+	s.usual(a)
 	s.conclude(a)
 	s.mqtt.conclude(s, a)
 }
