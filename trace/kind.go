@@ -84,6 +84,8 @@ const (
 	KindUnused Kind = "link.unused"
 	// A rule of a link chose a message or frame: Stage, Frame, Count (which one it is), Text.
 	KindMatch Kind = "link.match"
+	// A rule for MQTT messages cannot see them in a connection, or lost them: Stage, Frame, Text.
+	KindUnread Kind = "link.unread"
 
 	// The application said something: Text.
 	KindApp Kind = "app"

@@ -130,6 +130,7 @@ var kindTexts = []struct {
 	{trace.KindBrokerUnsubscribed, "The broker ended a subscription at the client's request."},
 	{trace.KindUnused, "A rule of a link, or a frame on the list of those to drop, never had anything to do by the end of the run."},
 	{trace.KindMatch, "A rule of a link chose a message or a frame; text says what it is and what happens to it."},
+	{trace.KindUnread, "A rule for MQTT messages cannot see them in a connection, as it carries TLS or something else, or where they begin was lost; text says which."},
 	{trace.KindApp, "The application, or the scenario's step, said something."},
 	{trace.KindCounters, "What a part had counted by the end of the run."},
 	{trace.KindEnd, "The run ended; count is its length in nanoseconds."},
