@@ -92,6 +92,9 @@ func (w *World) connect(d *device, network network) error {
 			return err
 		}
 	}
+	if err := w.match(l.Link, cfg); err != nil {
+		return err
+	}
 	w.links = append(w.links, l)
 	point, err := w.point(w.captureName(d.cfg.Name, scenarios.PointDevice), scenarios.PointDevice, 0)
 	if err != nil {

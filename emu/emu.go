@@ -9,6 +9,7 @@ import (
 
 	"hilnet/link"
 	"hilnet/link/decisions"
+	"hilnet/link/match"
 	"hilnet/mqtt"
 	"hilnet/scenarios"
 	"hilnet/sim"
@@ -74,6 +75,7 @@ type World struct {
 	recording *recordedPeer // nil without a recorded broker
 	files     *files
 	deciding  deciding
+	matchers  []*match.Matcher
 	watchers  []*Observation
 	starters  []func() error
 	stoppers  []func() error

@@ -52,6 +52,27 @@ capture: [device, peer]
 expect:
   - {text: first words, that: published == 0}
 `,
+	// Rules that choose frames by what they carry.
+	`
+version: 1
+name: rules
+duration: 20s
+devices:
+  - steps:
+      - connect
+      - every: {period: 400ms, count: 20, do: [publish: {topic: a/b, size: 60B, qos: 1}]}
+links:
+  - delay: 30ms
+    match:
+      - {do: drop, message: PUBLISH, nth: 3, copies: first, direction: up, topic: "a/#", qos: 1, id: 3, dup: false}
+      - {do: delay, message: PUBACK, nth: 5, by: 1s}
+      - {do: hold, message: PUBACK, nth: 8, frames: 2}
+      - {do: corrupt, message: PUBACK, nth: 10, byte: 0}
+      - {do: drop, tcp: SYN, nth: 1}
+      - {do: drop, bytes: 100..120}
+      - {do: drop, frame: 30, direction: up}
+broker: {kind: model}
+`,
 	// A narrow link, each way with numbers of its own.
 	`
 version: 1

@@ -77,7 +77,7 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 		r.Decisions = w.opt.Decisions.Name
 	}
 	w.count()
-	w.deciding.report(w.trace)
+	rules := w.unusedRules()
 	why := "end of the scenario"
 	switch {
 	case runErr == nil:
@@ -90,7 +90,7 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 	r.Events = w.trace.Events()
 	r.Outcome = w.tally.Outcome()
 	r.Outcome.SetFindings(w.finds.findings())
-	r.Notes = w.notes(r.Outcome)
+	r.Notes = append(rules, w.notes(r.Outcome)...)
 	if r.Verdict != "" {
 		return r
 	}
@@ -110,7 +110,6 @@ func (w *World) notes(o *scenarios.Outcome) []string {
 	if w.loop.RealTime() {
 		all = append(all, "real time: another run with the same seed differs; how late events ran is measured, not promised")
 	}
-	all = append(all, w.deciding.notes()...)
 	if b := &w.sc.Broker; b.Kind == scenarios.BrokerTap && o.Connects == 0 {
 		all = append(all, fmt.Sprintf("nobody connected to the broker at %v port %d: is one running there that listens on that address? mosquitto 2 listens on localhost only, unless its configuration has \"listener %d\" and \"allow_anonymous true\"",
 			b.Address.Addr(), b.Port, b.Port))

@@ -36,6 +36,11 @@ func (c *checker) run() {
 	if len(c.errs) > 0 {
 		return
 	}
+	for i := range c.s.Links {
+		for j := range c.s.Links[i].Match {
+			c.match(index(index("links", i)+".match", j), &c.s.Links[i].Match[j])
+		}
+	}
 	for i := range c.s.Timeline {
 		c.action(index("timeline", i), &c.s.Timeline[i])
 	}

@@ -14,6 +14,8 @@ type Link struct {
 	Down Direction `yaml:"down" shared:"true"`
 	// A NAT, firewall or router at the broker's end. Default: none.
 	Middlebox *Middlebox `yaml:"middlebox" alt:"nat"`
+	// Rules that choose frames by what they carry, such as the third PUBACK, and say what happens to them. They stand in front of everything else that the link does.
+	Match []Match `yaml:"match" max:"1000"`
 }
 
 // A Direction is what one way of a link does to frames, in the order loss,

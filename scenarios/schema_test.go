@@ -155,6 +155,12 @@ func (m *schemaMaker) plain(t reflect.Type) *generator.Schema {
 		}
 	case t == reflect.TypeFor[Quirks]():
 		return &generator.Schema{Type: "string", Pattern: Quirks{}.pattern()}
+	case t == reflect.TypeFor[TCPFlags]():
+		return text(tcpFlagsPattern)
+	case t == reflect.TypeFor[ByteRange]():
+		return or(text(byteRangePattern), &generator.Schema{Type: "integer", Minimum: "0"})
+	case t == reflect.TypeFor[Copies]():
+		return or(text(copiesPattern), &generator.Schema{Type: "integer", Minimum: "1"})
 	case t == reflect.TypeFor[QoS]():
 		return &generator.Schema{Enum: []any{0, 1, 2}}
 	case t.Implements(reflect.TypeFor[interface{ Values() []string }]()):

@@ -68,3 +68,31 @@ func TestThePageOfDecisionLogsTellsTheTruth(t *testing.T) {
 		}
 	}
 }
+
+// The commands of the page run, and its rules are a scenario's.
+func TestThePageOfRulesTellsTheTruth(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(linktest.Root(t), "docs", "match.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	commands := regexp.MustCompile(`(?m)^    emu (.*)$`).FindAllStringSubmatch(string(page), -1)
+	if len(commands) != 4 {
+		t.Fatalf("%d commands on the page", len(commands))
+	}
+	for i, m := range commands {
+		code, out, errs := call(t, words(m[1])...)
+		if want := i == 1; (code == exitFail) != want || code != exitPass && code != exitFail {
+			t.Errorf("emu %s ends with %d\n%s%s", m[1], code, out, errs)
+		}
+	}
+	_, rules, _ := strings.Cut(string(page), "```yaml\n")
+	rules, _, _ = strings.Cut(rules, "```")
+	text := "version: 1\nname: page\ndevices: [{steps: [connect]}]\nbroker: {}\n" + rules
+	if err := os.WriteFile("page.yaml", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := call(t, "validate", "page.yaml"); code != exitPass {
+		t.Errorf("the rules on the page: %s", errs)
+	}
+}
