@@ -61,9 +61,10 @@ func (c *Client) process(events uint32) {
 	if events&eventPacketReceive != 0 {
 		c.receive()
 	}
-	// The timer goes on while TCP closes, and tells again what is over then.
-	if events&eventPingTimeout != 0 && c.state == StateConnected {
-		c.emit(trace.Event{Kind: trace.KindPingTimeout, Count: int64(c.kernel.Now() - c.pingSent)})
+	if events&eventPingTimeout != 0 {
+		if c.state == StateConnected { // the timer goes on while TCP closes, and tells again what is over then
+			c.emit(trace.Event{Kind: trace.KindPingTimeout, Count: int64(c.kernel.Now() - c.pingSent)})
+		}
 		c.processDisconnect(c.pingCause())
 	}
 	if events&eventDisconnected != 0 {
