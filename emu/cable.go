@@ -105,7 +105,8 @@ func (w *cableWay) index(id int) int {
 	return slices.IndexFunc(w.changes, func(c change) bool { return c.id == id })
 }
 
-// rampSteps is how many steps a change makes that takes its time.
+// rampSteps is how many steps a change makes that takes its time, as the key over
+// promises.
 const rampSteps = 100
 
 // change does an action that changes the level of a link, at once or little by
