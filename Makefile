@@ -12,7 +12,7 @@ LINT := bin/golangci-lint
 build: ## bin/emu and bin/replay
 	$(GO) build -o bin/ ./cmd/...
 
-check: ## everything that must hold before a change goes in; at most 12 minutes on 2 cores
+check: ## everything that must hold before a change goes in; at most 15 minutes on 2 cores
 	$(CHECK)
 
 test: ## all tests

@@ -162,6 +162,9 @@ func TestAFleetIsRecordedAtTheBroker(t *testing.T) {
 // What tshark counts in the captures is what the counters say, through losses and
 // a reboot.
 func TestTheCountersAreThoseOfTheCaptures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	linktest.Require(t, "tshark")
 	r := record(t, load(t, `
 version: 1

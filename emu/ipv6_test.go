@@ -27,6 +27,9 @@ func seenBy6(t *testing.T, path string) []string {
 // tshark reads what a host does before its first connection by IPv6, and MQTT
 // over it, without an error in any checksum.
 func TestTsharkReadsIPv6InCaptures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	linktest.Require(t, "tshark")
 	runs := map[string]*recording{}
 	for _, c := range []struct {

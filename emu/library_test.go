@@ -82,6 +82,9 @@ func failed(r *Result) []string {
 }
 
 func TestEveryScenarioOfTheLibraryPassesAndSaysWhatItTeaches(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	for _, name := range virtual(t) {
 		r, _ := outcomeOf(t, name, "", "")
 		if r.Verdict != Pass || len(r.Checks) < 2 {
@@ -173,6 +176,9 @@ var shownElsewhere = map[string]string{
 }
 
 func TestEachQuirkIsShownByAScenario(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	want := map[string]string{}
 	for _, q := range scenarios.QuirkList() {
 		name := quirkShown[q.Name]
@@ -249,6 +255,9 @@ var differences = regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\| on gVisor: ")
 // The same client on the gVisor host passes the same scenarios, but for those
 // that the page names.
 func TestTheLibraryOnTheGVisorHost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	page, err := os.ReadFile(filepath.Join(linktest.Root(t), "docs", "fidelity.md"))
 	if err != nil {
 		t.Fatal(err)

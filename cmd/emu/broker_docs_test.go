@@ -13,6 +13,9 @@ import (
 // The commands of the page on the broker work in an empty folder, in the order of
 // the page; the port is any free one, and a second is a short time.
 func TestTheCommandsOfTheBrokerPageWork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	page, err := os.ReadFile(filepath.Join(linktest.Root(t), "docs", "broker.md"))
 	if err != nil {
 		t.Fatal(err)

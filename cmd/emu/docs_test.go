@@ -114,6 +114,9 @@ func lines(t *testing.T, file string) []string {
 // The command lines of the example jobs do what their comments say, run by a
 // shell in a project with a scenario of its own.
 func TestTheExampleJobsWork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	linktest.Require(t, "bash", "go")
 	build := filepath.Join(t.TempDir(), "bin")
 	for _, c := range []struct {

@@ -119,6 +119,9 @@ var flagTests = map[string]func(*testing.T){
 
 // No flag parses and does nothing: a flag that is in none of the tables fails.
 func TestEveryFlagDoesSomething(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	seen := map[string]bool{}
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {

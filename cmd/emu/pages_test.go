@@ -27,6 +27,9 @@ var pages = []string{"pool-sizing.md", "guides/constrained-device.md", "guides/i
 
 // What the pages show is what the commands print; -update writes it.
 func TestThePagesShowWhatTheCommandsPrint(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find here")
+	}
 	linktest.Require(t, "bash")
 	for _, name := range pages {
 		t.Run(name, func(t *testing.T) { checkPage(t, name, false) })

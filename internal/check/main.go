@@ -20,7 +20,7 @@ import (
 )
 
 // defaultBudget is the longest a check may take on two cores.
-const defaultBudget = 12 * time.Minute
+const defaultBudget = 15 * time.Minute
 
 // A step is one part of a check. run writes what a person must see and returns
 // an error when the step fails.
