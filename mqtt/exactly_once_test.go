@@ -350,6 +350,9 @@ func TestExactlyOnce(t *testing.T) {
 	// Found by make soak: the pool is full of messages to send and of the beginning
 	// of one whose end finds no room, and no packet is left for a PINGREQ.
 	exactlyOnce(t, 25_632)
+	// A reset gave messages more packets than they had had, and none was left to
+	// send one with.
+	exactlyOnce(t, 67_304)
 }
 
 func exactlyOnce(t *testing.T, seed uint64) {

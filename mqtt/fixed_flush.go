@@ -80,7 +80,11 @@ func (c *Client) flush(wait rtos.Ticks) {
 // to send it in, and its exchange, or the identifier of its filter.
 func (c *Client) nextPending() (p *nic.Packet, x *exchange, id uint16) {
 	f := c.fixed
-	room := c.pool.Free() - c.quarter()
+	reserve := c.quarter()
+	if !f.underWay() {
+		reserve /= 2 // no acknowledgement will free anything: what is kept for later would be kept for ever
+	}
+	room := c.pool.Free() - reserve
 	if room < 1 {
 		return nil, nil, 0
 	}
@@ -111,6 +115,12 @@ func (c *Client) nextPending() (p *nic.Packet, x *exchange, id uint16) {
 		return p, x, x.id
 	}
 	return nil, nil, 0
+}
+
+// underWay reports whether an acknowledgement is to come in this connection.
+func (f *fixed) underWay() bool {
+	return slices.ContainsFunc(f.exchanges, func(x *exchange) bool { return x.sent && !x.pending }) ||
+		slices.ContainsFunc(f.filters, func(e filter) bool { return e.id != 0 })
 }
 
 // nextFilter is nextPending for a SUBSCRIBE or UNSUBSCRIBE.

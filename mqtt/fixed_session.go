@@ -19,6 +19,7 @@ type Session struct {
 	NextID   uint16
 	Clean    bool // the last connection's
 	Began    bool // there was one
+	IPv6     bool // packets leave room for IPv6 headers, as for a broker reached by it
 	Outgoing []Outgoing
 	Incoming []uint16 // identifiers of QoS 2 messages taken and not released
 	Filters  []codec.Subscription
@@ -44,7 +45,7 @@ func (c *Client) Session() *Session {
 		return nil
 	}
 	f := c.fixed
-	s := &Session{NextID: c.nextID, Clean: f.clean, Began: f.began, Incoming: slices.Clone(f.incoming)}
+	s := &Session{NextID: c.nextID, Clean: f.clean, Began: f.began, IPv6: !c.ipv4, Incoming: slices.Clone(f.incoming)}
 	for _, x := range f.exchanges {
 		o := Outgoing{ID: x.id, QoS: x.qos, Sent: x.sent, Released: x.released, Topic: x.topic, Hash: x.hash}
 		if x.p != nil {
@@ -72,6 +73,7 @@ func (c *Client) restore(s *Session) error {
 	f := c.fixed
 	c.nextID = max(s.NextID, initialPacketID)
 	f.clean, f.began, f.incoming = s.Clean, s.Began, slices.Clone(s.Incoming)
+	c.ipv4 = !s.IPv6 // so that the messages take the packets that they took before
 	slices.Sort(f.incoming)
 	f.incoming = slices.Compact(f.incoming)
 	store := func(b []byte, holder string) (*nic.Packet, error) {
