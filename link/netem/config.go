@@ -178,7 +178,7 @@ func (c *Config) lossText(add func(string, ...any)) {
 }
 
 func (c *Config) rateText(add func(string, ...any)) {
-	if c.RateBytesPerSecond == 0 {
+	if c.RateBytesPerSecond == 0 && c.PacketOverhead == 0 && c.CellSize == 0 && c.CellOverhead == 0 {
 		return
 	}
 	add("rate %s", rateText(c.RateBytesPerSecond))
