@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -98,19 +97,21 @@ func Data(t testing.TB, path string) string {
 	return ""
 }
 
-// Root returns the repository's folder.
+// started is the folder the tests began in: their package's, also when one of them changes it later.
+var started, errStarted = os.Getwd()
+
+// Root returns the repository's folder, with -trimpath too.
 func Root(t testing.TB) string {
 	t.Helper()
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		t.Fatal("linktest: no caller information")
+	if errStarted != nil {
+		t.Fatalf("linktest: %v", errStarted)
 	}
-	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
+	for dir := started; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			return dir
 		}
 		if dir == filepath.Dir(dir) {
-			t.Fatalf("linktest: no go.mod above %s", file)
+			t.Fatalf("linktest: no go.mod above %s", started)
 		}
 	}
 }
