@@ -127,8 +127,9 @@ func (m *Message) Render(n int, t sim.Time) []byte {
 		copy(b, strconv.Itoa(n)+" ")
 		return b
 	}
-	r := strings.NewReplacer("{n}", strconv.Itoa(n), "{t}", strconv.FormatInt(int64(t)/1e6, 10))
-	return []byte(r.Replace(m.Payload))
+	// Numbers hold no braces, so the second replacement finds only what was written.
+	s := strings.ReplaceAll(m.Payload, "{n}", strconv.Itoa(n))
+	return []byte(strings.ReplaceAll(s, "{t}", strconv.FormatInt(int64(t)/1e6, 10)))
 }
 
 // WaitFor waits until something is so.

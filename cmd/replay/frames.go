@@ -99,7 +99,7 @@ not or the capture is damaged.`,
 	fl.IntVar(&f.mtu, "mtu", 0, "cut longer IP packets, 68 or more")
 	fl.BoolVar(&f.fix, "fix-checksums", false, "compute all checksums anew")
 	fl.StringVar(&f.cut, "cut", "pad", "frames that the capture holds in part: pad with zeros, send or skip")
-	fl.DurationVar(&f.spin, "spin", 0, "wait the last moments before a frame by spinning, up to 10ms: costs a processor")
+	fl.DurationVar(&f.spin, "spin", 100*time.Microsecond, "wait the last moments before a frame by spinning, up to 10ms: costs a processor that long a frame; 0 sleeps only")
 	fl.BoolVar(&f.asJSON, "json", false, "print JSON")
 	fl.BoolVar(&f.quiet, "quiet", false, "print nothing but errors")
 	return cmd

@@ -71,6 +71,8 @@ type Player struct {
 	lates  []sim.Time
 	ended  bool
 
+	origin  sim.Time // of the schedule, on the loop's clock
+	begun   bool
 	started bool
 	first   sim.Time
 	stats   Stats
@@ -143,28 +145,53 @@ func (p *Player) end() {
 	p.cfg.Loop.Stop()
 }
 
+// lead is how long after the first batch is read the schedule begins, in real
+// time: so the first frame waits for its moment as the others do. Sent as soon
+// as it is there, it is late by the start of the reading, and all others are
+// early beside it.
+const lead = 5 * time.Millisecond
+
+// begin sets the moment that the schedule counts from.
+func (p *Player) begin(now sim.Time) {
+	p.begun = true
+	if t := p.cfg.Source.Schedule.Timing; p.cfg.Loop.RealTime() && (t == Original || t == Rate) {
+		p.origin = now.Add(lead)
+	}
+}
+
+// due returns the moment of an entry of the batch in hand.
+func (p *Player) due(entry int) sim.Time {
+	return p.origin.Add(time.Duration(p.cur.frames[entry].due))
+}
+
 // tick sends what is due and schedules what is next.
 func (p *Player) tick() {
 	if !p.fill() {
 		return
 	}
-	due := p.cur.frames[p.next].due
 	now := p.cfg.Clock()
-	for now < due && due.Sub(now) <= p.cfg.Spin && p.cfg.Loop.RealTime() {
+	if !p.begun {
+		p.begin(now)
+	}
+	due := p.due(p.next)
+	for now < due && (due.Sub(now) <= p.cfg.Spin || !p.started) && p.cfg.Loop.RealTime() {
 		now = p.cfg.Clock()
 	}
 	if now >= due {
 		n := 1
-		for n < sendAtOnce && p.next+n < len(p.cur.frames) && p.cur.frames[p.next+n].due <= now {
+		for n < sendAtOnce && p.next+n < len(p.cur.frames) && p.due(p.next+n) <= now {
 			n++
 		}
 		p.send(n)
 		if !p.fill() {
 			return
 		}
-		due = p.cur.frames[p.next].due
+		due = p.due(p.next)
 	}
-	p.timer.Reset(max(p.cfg.Loop.Now(), due.Add(-p.cfg.Spin)))
+	if p.cfg.Loop.RealTime() {
+		due = due.Add(-p.cfg.Spin)
+	}
+	p.timer.Reset(max(p.cfg.Loop.Now(), due))
 }
 
 // send sends the next n frames of the batch in hand, those of one side together.
@@ -175,7 +202,7 @@ func (p *Player) send(n int) {
 		for n > 0 && p.cur.frames[p.next].second == side {
 			e := &p.cur.frames[p.next]
 			group = append(group, p.cur.data[e.start:e.end])
-			p.lates = append(p.lates, e.due)
+			p.lates = append(p.lates, p.due(p.next))
 			p.next++
 			n--
 		}
