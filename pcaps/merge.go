@@ -13,6 +13,12 @@ type Merged struct {
 	// NotCopied is how many custom blocks were left out because their type
 	// forbids copying.
 	NotCopied int
+	// HeaderTexts counts the comments, names and options of section headers that the one
+	// header of the output does not have: those of later sections, and what is
+	// not a comment of later files.
+	HeaderTexts int
+	// Problems say which files are cut or damaged, and where: each was merged up to there.
+	Problems []error
 }
 
 // Merge writes the packets of several captures into one pcapng file in the
@@ -53,6 +59,7 @@ func Merge(w io.Writer, paths ...string) (m Merged, err error) {
 				header.Comments = append(slices.Clip(header.Comments), c)
 			}
 		}
+		m.HeaderTexts += headerTexts(&header, record.Section, false)
 	}
 	header.BigEndian = false
 	out, err := NewWriter(w, header, WriterConfig{})
@@ -60,7 +67,7 @@ func Merge(w io.Writer, paths ...string) (m Merged, err error) {
 		return m, err
 	}
 	for _, in := range inputs {
-		if err := in.advance(out, &m); err != nil {
+		if err := in.advance(out, &header, &m); err != nil {
 			return m, err
 		}
 	}
@@ -73,10 +80,28 @@ func Merge(w io.Writer, paths ...string) (m Merged, err error) {
 			return m, err
 		}
 		m.Packets++
-		if err := next.advance(out, &m); err != nil {
+		if err := next.advance(out, &header, &m); err != nil {
 			return m, err
 		}
 	}
+}
+
+// headerTexts counts the texts of s that header does not have.
+func headerTexts(header, s *Section, comments bool) int {
+	n := len(s.Options)
+	for _, t := range [...][2]string{{s.Hardware, header.Hardware}, {s.OS, header.OS}, {s.UserAppl, header.UserAppl}} {
+		if t[0] != "" && t[0] != t[1] {
+			n++
+		}
+	}
+	if comments {
+		for _, c := range s.Comments {
+			if !slices.Contains(header.Comments, c) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func earliest(inputs []*mergeInput) *mergeInput {
@@ -100,7 +125,7 @@ type mergeInput struct {
 }
 
 // advance copies blocks up to the next packet, which it keeps.
-func (in *mergeInput) advance(out *Writer, m *Merged) error {
+func (in *mergeInput) advance(out *Writer, header *Section, m *Merged) error {
 	in.packet = nil
 	if in.reader.Format() == FormatPcap && in.interfaces == nil {
 		if err := in.add(out, in.reader.Interfaces()[0]); err != nil {
@@ -113,14 +138,22 @@ func (in *mergeInput) advance(out *Writer, m *Merged) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%w (in %s)", err, in.path)
+			err = fmt.Errorf("%w (in %s)", err, in.path)
+			var cut *TruncatedError
+			var damaged *FormatError
+			if errors.As(err, &cut) || errors.As(err, &damaged) {
+				m.Problems = append(m.Problems, err)
+				return nil
+			}
+			return err
 		}
 		switch {
 		case record.Packet != nil:
 			in.take(record.Packet)
 			return nil
 		case record.Section != nil:
-			return fmt.Errorf("pcaps: merge: %s: byte %d: the file has several sections, only one can be merged", in.path, record.Offset)
+			in.interfaces = in.interfaces[:0]
+			m.HeaderTexts += headerTexts(header, record.Section, true)
 		case record.Interface != nil:
 			err = in.add(out, record.Interface)
 		case record.Type == BlockCustomNoCopy:

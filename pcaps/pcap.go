@@ -114,7 +114,9 @@ type PcapConfig struct {
 	SnapLen      uint32 // default 262144
 	BigEndian    bool
 	Microseconds bool
-	BufferSize   int // default 64 KiB
+	HasFCSLen    bool  // FCSLen is written, which may be 0
+	FCSLen       uint8 // bits of the frame check sequence, a multiple of 16
+	BufferSize   int   // default 64 KiB
 }
 
 // A PcapWriter writes classic pcap, for tools that read nothing else: it
@@ -143,7 +145,14 @@ func NewPcapWriter(w io.Writer, config PcapConfig) (*PcapWriter, error) {
 	e.u32(0)
 	e.u32(0)
 	e.u32(config.SnapLen)
-	e.u32(uint32(config.LinkType))
+	link := uint32(config.LinkType)
+	if config.HasFCSLen {
+		if config.FCSLen%16 != 0 {
+			return nil, fmt.Errorf("pcaps: pcap cannot express a frame check sequence of %d bits", config.FCSLen)
+		}
+		link |= 1<<26 | uint32(config.FCSLen/16)<<28
+	}
+	e.u32(link)
 	return pw, pw.out.commit(e.buf, false)
 }
 

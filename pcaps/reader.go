@@ -124,6 +124,10 @@ func NewReader(input io.Reader, config ReaderConfig) (*Reader, error) {
 // Format returns the format of the input.
 func (r *Reader) Format() Format { return r.format }
 
+// BigEndian reports the byte order of the current section or, in classic pcap, of
+// the file.
+func (r *Reader) BigEndian() bool { return r.order.big }
+
 // Section returns the current section's header: nil before the first Next and
 // in classic pcap.
 func (r *Reader) Section() *Section { return r.section }

@@ -41,7 +41,8 @@ func (c *cli) root() *cobra.Command {
 		Use:   "replay",
 		Short: "Look into captures and send them again",
 		Long: `replay reads captures (pcapng and pcap): which TCP conversations and MQTT messages
-they hold, what happened in them and why, and what of them cannot be used.
+they hold, what happened in them and why, and what of them cannot be used. It sends them
+again, and writes them anew: in another format, in part, or joined.
 
 Every command ends with 0 when all is well, 1 when a capture is cut or damaged, 2
 when the command line is wrong or a file is no capture, 3 when a file cannot be
@@ -60,7 +61,7 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 			return cmd.Help()
 		}
 		hint := ""
-		if near := emu.Nearest(args[0], []string{"analyze", "frames", "show", "info", "version", "help"}); near != "" {
+		if near := emu.Nearest(args[0], []string{"analyze", "convert", "cut", "merge", "frames", "show", "info", "version", "help"}); near != "" {
 			hint = fmt.Sprintf(", did you mean %q?", near)
 		}
 		return fmt.Errorf("unknown command %q%s; see replay --help", args[0], hint)
@@ -68,7 +69,8 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(c.analyzeCommand(), c.framesCommand(), c.showCommand(), c.infoCommand(), c.versionCommand())
+	root.AddCommand(c.analyzeCommand(), c.framesCommand(), c.showCommand(), c.infoCommand(), c.versionCommand(),
+		c.convertCommand(), c.cutCommand(), c.mergeCommand())
 	return root
 }
 

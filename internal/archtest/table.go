@@ -69,10 +69,12 @@ var layers = map[string]Layer{
 
 	"emu": {Row: 7, Third: []string{stat}},
 
-	"replay":        {Row: 8, Third: []string{gopacket, stat}},
-	"replay/frames": {Row: 8},
-	"report":        {Row: 8},
-	"report/live":   {Row: 8},
+	"replay":         {Row: 8, Third: []string{gopacket, stat}},
+	"replay/frames":  {Row: 8},
+	"replay/edit":    {Row: 8},
+	"replay/compare": {Row: 8},
+	"report":         {Row: 8},
+	"report/live":    {Row: 8},
 
 	"cmd/...": {Row: 9, Third: []string{"github.com/spf13/cobra", "golang.org/x/term"}},
 

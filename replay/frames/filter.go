@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"hilnet/pcaps"
 	"hilnet/wire"
 )
 
@@ -30,13 +31,50 @@ type Filter struct {
 // A subject is a frame that a Filter looks at.
 type subject struct {
 	wire.Layers
-	number uint64
-	iface  int
-	length int
+	number  uint64
+	iface   int
+	length  int
+	scratch []byte // a frame with the Ethernet header that it lacks
+}
+
+// pcapMax is the longest frame that is made of a shorter capture of it.
+const pcapMax = 256 << 10
+
+// wireLength is how long a packet was on the wire, as far as that is to be believed.
+func wireLength(p *pcaps.Packet) int {
+	if length := max(p.OriginalLen, len(p.Data)); length <= pcapMax {
+		return length
+	}
+	return len(p.Data)
+}
+
+// look reads a packet's headers.
+func (s *subject) look(p *pcaps.Packet, number uint64, iface int) {
+	s.number, s.iface, s.length = number, iface, wireLength(p)
+	if uint16(p.LinkType) == linkEthernet {
+		_ = s.Parse(p.Data) // what could be read is what filters see
+		return
+	}
+	etherType, payload, ok := ethernetOf(uint16(p.LinkType), p.Data)
+	s.scratch = append(s.scratch[:0], make([]byte, wire.EthernetHeaderLen)...)
+	if ok {
+		wire.PutEthernet(s.scratch, wire.MAC{}, wire.MAC{}, etherType)
+		s.scratch = append(s.scratch, payload...)
+	}
+	_ = s.Parse(s.scratch)
+	s.Ethernet = nil // there is none
 }
 
 // String returns the filter as it was written.
 func (f *Filter) String() string { return f.text }
+
+// Match reports whether the filter means a packet: number is its number in the file,
+// from 1, iface its interface in the file, from 0.
+func (f *Filter) Match(p *pcaps.Packet, number uint64, iface int) bool {
+	var s subject
+	s.look(p, number, iface)
+	return f.match(&s)
+}
 
 // Limits of a filter.
 const (

@@ -9,7 +9,6 @@ import (
 
 	"hilnet/pcaps"
 	"hilnet/sim"
-	"hilnet/wire"
 )
 
 // What is read ahead of the moment when it goes out.
@@ -97,8 +96,7 @@ type source struct {
 	rewriter *rewriter
 	schedule *Schedule
 	subject  subject
-	looks    bool   // a filter looks at headers
-	scratch  []byte // a frame with the Ethernet header that it lacks
+	looks    bool // a filter looks at headers
 	stats    SourceStats
 
 	full  chan *batch // closed at the end
@@ -201,13 +199,10 @@ func (s *source) packet(ctx context.Context, p *pcaps.Packet, number uint64, bas
 	if s.stats.Read%4096 == 0 && ctx.Err() != nil {
 		return ctx.Err()
 	}
-	length := max(p.OriginalLen, len(p.Data))
-	if length > pcapMax {
-		length = len(p.Data) // the field is not to be believed
-	}
+	length := wireLength(p)
 	second := false
 	if s.looks {
-		s.look(p, number, base+p.Interface, length)
+		s.subject.look(p, number, base+p.Interface)
 		if f := s.cfg.Include; f != nil && !f.match(&s.subject) {
 			s.stats.Filtered++
 			return nil
@@ -248,27 +243,6 @@ func (s *source) packet(ctx context.Context, p *pcaps.Packet, number uint64, bas
 		return s.hand(ctx)
 	}
 	return nil
-}
-
-// pcapMax is the longest frame that is made of a shorter capture of it.
-const pcapMax = 256 << 10
-
-// look reads a frame's headers for the filters.
-func (s *source) look(p *pcaps.Packet, number uint64, iface, length int) {
-	sub := &s.subject
-	sub.number, sub.iface, sub.length = number, iface, length
-	if uint16(p.LinkType) == linkEthernet {
-		_ = sub.Parse(p.Data) // what could be read is what filters see
-		return
-	}
-	etherType, payload, ok := ethernetOf(uint16(p.LinkType), p.Data)
-	s.scratch = append(s.scratch[:0], make([]byte, wire.EthernetHeaderLen)...)
-	if ok {
-		wire.PutEthernet(s.scratch, wire.MAC{}, wire.MAC{}, etherType)
-		s.scratch = append(s.scratch, payload...)
-	}
-	_ = sub.Parse(s.scratch)
-	sub.Ethernet = nil // there is none
 }
 
 // hand gives the batch to the player and takes an empty one.

@@ -1,0 +1,96 @@
+package compare
+
+import "slices"
+
+// An op is a step of an alignment: a pair of indices, of which one is -1 for what
+// only one side has.
+type op struct{ a, b int }
+
+// maxEdits bounds the work and memory of one search (Myers' D). Behind it, what was
+// found so far stands and the search goes on from there, so that the result may have
+// more differences than there need be, but never hides one.
+const maxEdits = 1000
+
+// align returns the steps that turn a into b: equal numbers are matched so that few
+// others are left, in order.
+func align(a, b []int) []op {
+	ops := make([]op, 0, max(len(a), len(b)))
+	x, y := 0, 0
+	for x < len(a) && y < len(b) && a[x] == b[y] {
+		ops = append(ops, op{x, y})
+		x, y = x+1, y+1
+	}
+	tail := 0
+	for len(a)-tail > x && len(b)-tail > y && a[len(a)-tail-1] == b[len(b)-tail-1] {
+		tail++
+	}
+	endA, endB := len(a)-tail, len(b)-tail
+	for x < endA || y < endB {
+		var path []op
+		path, x, y = search(a[:endA], b[:endB], x, y)
+		ops = append(ops, path...)
+	}
+	for n := range tail {
+		ops = append(ops, op{endA + n, endB + n})
+	}
+	return ops
+}
+
+// search goes from (x0, y0) to the end of both, or as far as maxEdits go.
+func search(a, b []int, x0, y0 int) (path []op, endX, endY int) {
+	n, m := len(a)-x0, len(b)-y0
+	limit := min(n+m, maxEdits)
+	v := make([]int32, 2*limit+3) // the furthest x, by diagonal
+	middle := limit + 1
+	var trace [][]int32 // v behind each round, from diagonal -d
+	for d := 0; ; d++ {
+		bestX, bestY := -1, -1
+		for k := -d; k <= d; k += 2 {
+			x := int(v[middle+k+1])
+			if k != -d && (k == d || v[middle+k-1] >= v[middle+k+1]) {
+				x = int(v[middle+k-1]) + 1
+			}
+			for x < n && x-k < m && x >= 0 && x-k >= 0 && a[x0+x] == b[y0+x-k] {
+				x++
+			}
+			v[middle+k] = int32(x)
+			if x <= n && x-k <= m && x+x-k > bestX+bestY {
+				bestX, bestY = x, x-k
+			}
+		}
+		trace = append(trace, append([]int32(nil), v[middle-d:middle+d+1]...))
+		if bestX+bestY == n+m || d == limit {
+			return backtrack(trace, bestX, bestY, x0, y0), x0 + bestX, y0 + bestY
+		}
+	}
+}
+
+// backtrack walks a search back from (x, y), which its last round has reached.
+func backtrack(trace [][]int32, x, y, x0, y0 int) (path []op) {
+	matched := func(toX, toY int) {
+		for x > toX && y > toY {
+			x, y = x-1, y-1
+			path = append(path, op{x0 + x, y0 + y})
+		}
+	}
+	for d := len(trace) - 1; d > 0; d-- {
+		before := func(k int) int { return int(trace[d-1][k+d-1]) }
+		k := x - y
+		if k == -d || k != d && before(k-1) < before(k+1) {
+			px := before(k + 1)
+			py := px - k - 1
+			matched(px, py)
+			path = append(path, op{-1, y0 + py})
+			x, y = px, py
+		} else {
+			px := before(k - 1)
+			py := px - k + 1
+			matched(px, py)
+			path = append(path, op{x0 + px, -1})
+			x, y = px, py
+		}
+	}
+	matched(0, 0)
+	slices.Reverse(path)
+	return path
+}

@@ -1,0 +1,203 @@
+package compare
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"hilnet/pcaps"
+	"hilnet/pcaps/flow"
+	"hilnet/sim"
+)
+
+// maxMessage bounds the bytes of a message that are compared as one; the segments have
+// them all.
+const maxMessage = 1 << 20
+
+// A Capture is what is compared of one file.
+type Capture struct {
+	Frames  uint64  `json:"frames"`
+	Ignored []Count `json:"not_compared"` // frames, by reason
+	// LongMessages were compared by their first MiB only, those with Missing bytes by
+	// what the capture has.
+	LongMessages int `json:"long_messages"`
+	Incomplete   int `json:"incomplete_messages"`
+	// Problem is why reading ended before the end of the file.
+	Problem error `json:"-"`
+
+	conversations []*conversation
+}
+
+// A Count is a number with the reason for it.
+type Count struct {
+	Reason string `json:"reason"`
+	N      uint64 `json:"n"`
+}
+
+// ErrTooLong says that a capture has more than Config.MaxItems.
+var ErrTooLong = errors.New("compare: the capture is too long to be compared at once")
+
+// A conversation is one TCP connection.
+type conversation struct {
+	of       *flow.Conversation
+	clientID string
+	items    [2][]item // messages, segments
+	base     [2]uint32 // first sequence number by side
+	based    [2]bool
+}
+
+// index of conversation.items.
+const (
+	messages = iota
+	segments
+)
+
+// An item is a message or a segment.
+type item struct {
+	frame  uint64
+	at     sim.Time // since the first frame of the conversation
+	side   flow.Side
+	shape  uint16 // what it is: items of different shapes are never the same
+	values [fieldCount]uint64
+	topic  string // for people
+}
+
+// A reading is a Capture while it is read.
+type reading struct {
+	*Capture
+	config Config
+	table  *flow.Table
+	byID   map[uint64]*conversation
+	n      int // items
+	err    error
+}
+
+// Read reads a capture to its end, or to where it is cut or damaged.
+func Read(ctx context.Context, in *pcaps.Reader, config Config) (*Capture, error) {
+	if err := config.setDefaults(); err != nil {
+		return nil, err
+	}
+	r := &reading{Capture: &Capture{Ignored: []Count{}}, config: config, byID: map[uint64]*conversation{}}
+	var err error
+	if r.table, err = flow.New(flow.Config{MQTTPorts: config.MQTTPorts, MaxMessage: maxMessage}, r); err != nil {
+		return nil, err
+	}
+	if err := r.frames(ctx, in); err != nil {
+		return nil, err
+	}
+	r.table.Close()
+	if r.err != nil {
+		return nil, r.err
+	}
+	s := r.table.Stats()
+	for i, n := range s.Ignored {
+		if n > 0 {
+			r.Ignored = append(r.Ignored, Count{flow.Reason(i).String(), n})
+		}
+	}
+	return r.Capture, nil
+}
+
+func (r *reading) frames(ctx context.Context, in *pcaps.Reader) error {
+	base, known := 0, 0
+	var first, at pcaps.Stamp
+	for n := 0; r.err == nil; n++ {
+		if n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		record, err := in.Next()
+		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		var cut *pcaps.TruncatedError
+		var damaged *pcaps.FormatError
+		switch {
+		case err == nil:
+		case (errors.As(err, &cut) || errors.As(err, &damaged)) && (n > 0 || in.Format() == pcaps.FormatPcap):
+			r.Problem = err
+			return nil
+		default:
+			return err
+		}
+		if record.Section != nil {
+			base, known = base+known, 0
+		}
+		known = len(in.Interfaces())
+		p := record.Packet
+		if p == nil {
+			continue
+		}
+		if p.Block != pcaps.BlockSimplePacket {
+			at = p.Time
+		}
+		if r.Frames++; r.Frames == 1 {
+			first = at
+		}
+		r.frame(flow.Frame{
+			Data: p.Data, Link: flow.LinkType(p.LinkType), At: since(first, at), Number: r.Frames,
+			Direction: directionOf(p), Lane: uint32(base + p.Interface),
+		})
+	}
+	return nil
+}
+
+// since is the time between two stamps, as far as numbers go.
+func since(first, at pcaps.Stamp) sim.Time {
+	d := int64(at) - int64(first)
+	switch {
+	case at > first && d < 0:
+		return math.MaxInt64
+	case at < first && d > 0:
+		return math.MinInt64
+	}
+	return sim.Time(d)
+}
+
+func directionOf(p *pcaps.Packet) flow.Direction {
+	switch {
+	case p.Fields&pcaps.FieldFlags == 0:
+	case p.Flags&pcaps.FlagDirection == pcaps.FlagInbound:
+		return flow.Inbound
+	case p.Flags&pcaps.FlagDirection == pcaps.FlagOutbound:
+		return flow.Outbound
+	}
+	return flow.NoDirection
+}
+
+// add appends an item, unless there are too many.
+func (r *reading) add(c *conversation, level int, i item) {
+	if r.n == r.config.MaxItems {
+		r.err = fmt.Errorf("%w: it has more than %d messages and segments (replay cut writes a part)", ErrTooLong, r.config.MaxItems)
+		return
+	}
+	r.n++
+	c.items[level] = append(c.items[level], i)
+}
+
+// Data does nothing: segments have the bytes.
+func (r *reading) Data(*flow.Chunk) {}
+
+// Notice notes each conversation.
+func (r *reading) Notice(n *flow.Notice) {
+	if n.Kind == flow.NoticeOpened {
+		c := &conversation{of: n.Conversation}
+		r.byID[n.Conversation.ID] = c
+		r.conversations = append(r.conversations, c)
+		if r.n++; r.n > r.config.MaxItems && r.err == nil {
+			r.err = fmt.Errorf("%w: it has more than %d messages, segments and conversations (replay cut writes a part)", ErrTooLong, r.config.MaxItems)
+		}
+	}
+}
+
+// hash is the number that bytes are compared by.
+func hash(parts ...[]byte) uint64 {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write(p)
+	}
+	return binary.BigEndian.Uint64(h.Sum(nil))
+}
