@@ -81,7 +81,7 @@ func TestThePageOfRulesTellsTheTruth(t *testing.T) {
 		t.Fatalf("%d commands on the page", len(commands))
 	}
 	for i, m := range commands {
-		code, out, errs := call(t, words(m[1])...)
+		code, out, errs := call(t, linktest.Words(m[1])...)
 		if want := i == 1; (code == exitFail) != want || code != exitPass && code != exitFail {
 			t.Errorf("emu %s ends with %d\n%s%s", m[1], code, out, errs)
 		}

@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// begin and end stand around what is generated in docs/cli.md.
+// begin and end stand around what is generated in a page.
 const (
 	begin = "<!-- generated: go test ./cmd/emu -update -->\n"
 	end   = "<!-- end -->\n"
@@ -43,28 +43,13 @@ func reference(t *testing.T) string {
 
 // The page has the help of every command, word for word; -update writes it.
 func TestTheManualHasTheHelpOfEveryCommand(t *testing.T) {
-	name := filepath.Join(linktest.Root(t), "docs", "cli.md")
-	page, err := os.ReadFile(name)
+	linktest.Section(t, *update, "cli.md", begin, end, "\n"+reference(t), "go test ./cmd/emu -update")
+	page, err := os.ReadFile(filepath.Join(linktest.Root(t), "docs", "cli.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok1 := strings.Cut(string(page), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok1 || !ok2 {
-		t.Fatalf("%s lacks the lines around what is generated", name)
-	}
-	want := before + begin + "\n" + reference(t) + end + after
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(page) != want {
-		t.Error("docs/cli.md is not what the commands say: go test ./cmd/emu -update")
-	}
 	for _, code := range []int{exitPass, exitFail, exitUsage, exitEnvironment, exitInternal, exitInterrupted} {
-		if !regexp.MustCompile(fmt.Sprintf(`(?m)^\| %d \|`, code)).MatchString(want) {
+		if !regexp.MustCompile(fmt.Sprintf(`(?m)^\| %d \|`, code)).Match(page) {
 			t.Errorf("docs/cli.md does not explain the exit code %d", code)
 		}
 	}

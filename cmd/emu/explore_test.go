@@ -72,7 +72,7 @@ func TestTheExplorePageTellsTheTruth(t *testing.T) {
 		n++
 		m := shownRun.FindSubmatch(block)
 		var stdout, stderr bytes.Buffer
-		run(t.Context(), commandWords(string(m[1]))[1:], nil, &stdout, &stderr)
+		run(t.Context(), linktest.Words(string(m[1]))[1:], nil, &stdout, &stderr)
 		said := stdout.String() + stderr.String()
 		if *update || took.ReplaceAllString(said, "") != took.ReplaceAllString(string(m[2]), "") {
 			return []byte("```\n$ " + string(m[1]) + "\n" + said + "```")
@@ -89,19 +89,6 @@ func TestTheExplorePageTellsTheTruth(t *testing.T) {
 	} else if !bytes.Equal(got, page) {
 		t.Errorf("docs/explore.md does not show what its commands print (go test ./cmd/emu -run ExplorePage -update); it should be:\n%s", got)
 	}
-}
-
-// commandWords splits a command line; quotes hold words together.
-func commandWords(line string) []string {
-	var all []string
-	for i, part := range strings.Split(line, "'") {
-		if i%2 == 1 {
-			all = append(all, part)
-		} else {
-			all = append(all, strings.Fields(part)...)
-		}
-	}
-	return all
 }
 
 // Wrong use is refused before the first run, with exit code 2; what is found

@@ -37,26 +37,7 @@ func quirksPage() string {
 
 // The page has every quirk; -update writes it.
 func TestThePageOfQuirksHasAllOfThem(t *testing.T) {
-	name := filepath.Join(linktest.Root(t), "docs", "quirks.md")
-	page, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok1 := strings.Cut(string(page), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok1 || !ok2 {
-		t.Fatalf("%s lacks the lines around what is generated", name)
-	}
-	want := before + begin + quirksPage() + end + after
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(page) != want {
-		t.Error("docs/quirks.md is not what the models say: go test ./cmd/emu -update")
-	}
+	linktest.Section(t, *update, "quirks.md", begin, end, quirksPage(), "go test ./cmd/emu -update")
 }
 
 // The commands of the page do what they are shown for.
@@ -71,24 +52,11 @@ func TestTheCommandsOnThePageOfQuirksWork(t *testing.T) {
 	}
 	t.Chdir(t.TempDir())
 	for _, m := range found {
-		code, out, errs := call(t, words(m[1])...)
+		code, out, errs := call(t, linktest.Words(m[1])...)
 		if code == exitUsage || code == exitEnvironment || out == "" {
 			t.Errorf("emu %s ends with %d\n%s", m[1], code, errs)
 		}
 	}
-}
-
-// words splits a command line at blanks that are not between single quotes.
-func words(line string) []string {
-	var all []string
-	for i, part := range strings.Split(line, "'") {
-		if i%2 == 1 {
-			all = append(all, part)
-		} else {
-			all = append(all, strings.Fields(part)...)
-		}
-	}
-	return all
 }
 
 func TestQuirksTellsOfOneAndOfAll(t *testing.T) {

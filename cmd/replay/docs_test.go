@@ -41,26 +41,7 @@ func TestTheManualHasTheHelpOfEveryCommand(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "### replay %s\n\n```\n%s```\n\n", cmd.Name(), help)
 	}
-	name := filepath.Join(linktest.Root(t), "docs", "cli.md")
-	page, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok1 := strings.Cut(string(page), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok1 || !ok2 {
-		t.Fatalf("%s lacks the lines around what is generated", name)
-	}
-	want := before + begin + "\n" + b.String() + end + after
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(page) != want {
-		t.Error("docs/cli.md is not what the commands say: go test ./cmd/replay -update")
-	}
+	linktest.Section(t, *update, "cli.md", begin, end, "\n"+b.String(), "go test ./cmd/replay -update")
 }
 
 func TestVersionIsAFlagToo(t *testing.T) {
