@@ -61,7 +61,7 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 			return cmd.Help()
 		}
 		hint := ""
-		if near := emu.Nearest(args[0], []string{"analyze", "convert", "cut", "merge", "frames", "show", "info", "version", "help"}); near != "" {
+		if near := emu.Nearest(args[0], []string{"analyze", "extract", "convert", "cut", "merge", "frames", "show", "info", "version", "help"}); near != "" {
 			hint = fmt.Sprintf(", did you mean %q?", near)
 		}
 		return fmt.Errorf("unknown command %q%s; see replay --help", args[0], hint)
@@ -69,7 +69,7 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(c.analyzeCommand(), c.framesCommand(), c.showCommand(), c.infoCommand(), c.versionCommand(),
+	root.AddCommand(c.analyzeCommand(), c.extractCommand(), c.framesCommand(), c.showCommand(), c.infoCommand(), c.versionCommand(),
 		c.convertCommand(), c.cutCommand(), c.mergeCommand())
 	return root
 }

@@ -73,6 +73,7 @@ var layers = map[string]Layer{
 	"replay/frames":  {Row: 8},
 	"replay/edit":    {Row: 8},
 	"replay/compare": {Row: 8},
+	"replay/extract": {Row: 8},
 	"report":         {Row: 8},
 	"report/live":    {Row: 8},
 

@@ -33,6 +33,9 @@ type Conditions struct {
 	Source   string // where they come from, for a person
 	Duration time.Duration
 	Steps    []Step // in the order of time; the first at 0
+	// Events are how many lines say what was seen, as replay extract writes them.
+	// They are no conditions, and nothing is done with them.
+	Events int
 }
 
 // A Step is what both ways of a link are like from a moment on.
@@ -130,6 +133,16 @@ func (c *Conditions) header(text []byte) error {
 }
 
 func (c *Conditions) line(text []byte) error {
+	var seen struct {
+		Event *string `json:"event"`
+	}
+	if json.Unmarshal(text, &seen) == nil && seen.Event != nil {
+		if *seen.Event == "" {
+			return errors.New("an event without a name")
+		}
+		c.Events++
+		return nil
+	}
 	var l line
 	if err := decode(text, &l); err != nil {
 		return err
@@ -207,9 +220,24 @@ func milliseconds(name string, v float64, most time.Duration) (time.Duration, er
 // Write writes the conditions as ReadConditions reads them.
 func (c *Conditions) Write(w io.Writer) error {
 	b := bufio.NewWriter(w)
-	enc := json.NewEncoder(b)
-	ms := func(d time.Duration) float64 { return float64(d) / 1e6 }
-	err := enc.Encode(header{Format, Version, c.Name, c.Source, ms(c.Duration)})
+	if err := errors.Join(c.WriteHeader(b), c.WriteSteps(b), b.Flush()); err != nil {
+		return fmt.Errorf("traces: write conditions: %w", err)
+	}
+	return nil
+}
+
+func inMilliseconds(d time.Duration) float64 { return float64(d) / 1e6 }
+
+// WriteHeader writes the first line.
+func (c *Conditions) WriteHeader(w io.Writer) error {
+	return json.NewEncoder(w).Encode(header{Format, Version, c.Name, c.Source, inMilliseconds(c.Duration)})
+}
+
+// WriteSteps writes the other lines.
+func (c *Conditions) WriteSteps(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	var err error
+	ms := inMilliseconds
 	write := func(at time.Duration, dir string, way *Way) {
 		t, d := ms(at), ms(way.Delay)
 		err = errors.Join(err, enc.Encode(line{&t, dir, &d, &way.RateBitsPerSecond, &way.Loss}))
@@ -223,8 +251,5 @@ func (c *Conditions) Write(w io.Writer) error {
 		write(s.At, "up", &s.Up)
 		write(s.At, "down", &s.Down)
 	}
-	if err = errors.Join(err, b.Flush()); err != nil {
-		return fmt.Errorf("traces: write conditions: %w", err)
-	}
-	return nil
+	return err
 }

@@ -1,0 +1,158 @@
+package extract
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"hilnet/pcaps/flow"
+	"hilnet/wire"
+)
+
+// ErrNoDevice is a capture in which nobody opens a TCP connection.
+var ErrNoDevice = errors.New("extract: the capture has no TCP connection, so nobody knows which side is the device: name its address")
+
+// tapWindow is how soon after a frame the same one again is the tap's doing.
+const tapWindow = int64(1e6)
+
+// ends finds the device and gives each frame its direction.
+func (c *Capture) ends() (netip.Addr, error) {
+	device := c.cfg.Device
+	if !device.IsValid() {
+		if device = c.guess(); !device.IsValid() {
+			return device, ErrNoDevice
+		}
+	}
+	macs := c.hardware(device)
+	found := false
+	for i := range c.packets {
+		p := &c.packets[i]
+		switch {
+		case p.src == device:
+			p.way, found = up, true
+		case p.dst == device:
+			p.way = down
+		case p.hasMAC && slices.Contains(macs, p.srcMAC):
+			p.way = up
+		case p.hasMAC && len(macs) > 0 && (slices.Contains(macs, p.dstMAC) || p.dstMAC.IsMulticast()):
+			p.way = down
+		default:
+			p.way = noWay
+		}
+		found = found || p.way != noWay && p.dst == device
+	}
+	if !found {
+		return device, fmt.Errorf("extract: %s has no frame of the device %v", c.File, device)
+	}
+	c.twins()
+	return device, nil
+}
+
+// guess returns who opened the connections: to an MQTT port if there are such, and
+// with the most frames.
+func (c *Capture) guess() netip.Addr {
+	type host struct {
+		addr   netip.Addr
+		mqtt   bool
+		frames int
+	}
+	var hosts []host
+	for _, v := range c.conns {
+		client := v.Client
+		if client == flow.NoSide {
+			client = flow.SideA
+		}
+		addr := v.Half(client).Addr.Addr()
+		i := slices.IndexFunc(hosts, func(h host) bool { return h.addr == addr })
+		if i < 0 {
+			i = len(hosts)
+			hosts = append(hosts, host{addr: addr})
+		}
+		hosts[i].mqtt = hosts[i].mqtt || v.Protocol == flow.ProtocolMQTT || v.Role == flow.RoleByPort || c.mqttPort(v.Half(client.Peer()).Addr.Port())
+		hosts[i].frames += v.A.Frames + v.B.Frames
+	}
+	best := host{}
+	for _, h := range hosts {
+		if h.mqtt && !best.mqtt || h.mqtt == best.mqtt && h.frames > best.frames {
+			best = h
+		}
+	}
+	return best.addr
+}
+
+func (c *Capture) mqttPort(port uint16) bool {
+	const plain, tls = 1883, 8883
+	return slices.Contains(c.cfg.MQTTPorts, port) || len(c.cfg.MQTTPorts) == 0 && port == plain || port == tls
+}
+
+// hardware returns the device's hardware addresses: those that its packets come
+// from and nobody else's do. Behind a router it has none here.
+func (c *Capture) hardware(device netip.Addr) []wire.MAC {
+	var own, shared []wire.MAC
+	for i := range c.packets {
+		p := &c.packets[i]
+		if !p.hasMAC || !p.src.IsValid() {
+			continue
+		}
+		list := &shared
+		if p.src == device {
+			list = &own
+		} else if p.src.Is6() != device.Is6() || p.src.IsLinkLocalUnicast() || p.src.IsUnspecified() {
+			continue // may be another address of the same host
+		}
+		if !slices.Contains(*list, p.srcMAC) && len(*list) < 4096 {
+			*list = append(*list, p.srcMAC)
+		}
+	}
+	return slices.DeleteFunc(own, func(m wire.MAC) bool { return slices.Contains(shared, m) })
+}
+
+// twins marks frames that the tap saw twice. Segments without data and IP
+// identification are alike, so they are not judged.
+func (c *Capture) twins() {
+	const look = 64
+	for i := range c.packets {
+		p := &c.packets[i]
+		p.twin = false
+		if p.arp || p.conn == 0 || p.payload == 0 && (!p.v4 || p.ipID == 0) {
+			continue
+		}
+		for j := i - 1; j >= 0 && j >= i-look && p.at-c.packets[j].at < tapWindow; j-- {
+			if q := &c.packets[j]; q.lane == p.lane && q.key == p.key && q.body == p.body && q.way == p.way && p.at >= q.at {
+				p.twin = true
+				break
+			}
+		}
+	}
+}
+
+// split makes two captures of one that has two interfaces.
+func (c *Capture) split() (*Capture, *Capture) {
+	if c.lanes != 2 {
+		return c, nil
+	}
+	a, b := *c, *c
+	a.packets, b.packets = nil, nil
+	a.lanes, b.lanes = 1, 1
+	first := c.packets[0].lane
+	for i := range c.packets {
+		if c.packets[i].lane == first {
+			a.packets = append(a.packets, c.packets[i])
+		} else {
+			b.packets = append(b.packets, c.packets[i])
+		}
+	}
+	return &a, &b
+}
+
+// list returns the frames of a direction, by index, without what the tap doubled.
+func (c *Capture) list(w way) []int {
+	var all []int
+	for i := range c.packets {
+		if c.packets[i].way == w && !c.packets[i].twin {
+			all = append(all, i)
+		}
+	}
+	return all
+}
