@@ -7,6 +7,8 @@ import (
 
 	"hilnet/link"
 	"hilnet/link/netem"
+	"hilnet/link/radio"
+	"hilnet/link/traces"
 	"hilnet/scenarios"
 )
 
@@ -14,7 +16,8 @@ import (
 type cable struct {
 	*link.Link
 	up, down *cableWay
-	box      *link.Box // nil: there is none
+	box      *link.Box    // nil: there is none
+	radio    *radio.Radio // likewise
 	captive  setting[bool]
 }
 
@@ -27,8 +30,13 @@ func (w *World) newCable(cfg *scenarios.Link) (*cable, error) {
 		return nil, fmt.Errorf("emu: %w", err)
 	}
 	c := &cable{Link: l}
-	if c.up, err = newCableWay(l.Up, cfg.Up, scenarios.Up); err == nil {
-		c.down, err = newCableWay(l.Down, cfg.Down, scenarios.Down)
+	if cfg.Radio != nil {
+		if c.radio, err = radio.Add(w.loop, w.trace, l, cfg.Radio.Config()); err != nil {
+			return nil, fmt.Errorf("emu: %w", err)
+		}
+	}
+	if c.up, err = w.newCableWay(l.Up, cfg.Up, scenarios.Up); err == nil {
+		c.down, err = w.newCableWay(l.Down, cfg.Down, scenarios.Down)
 	}
 	if err == nil && cfg.Middlebox != nil {
 		c.box, err = l.AddBox(cfg.Middlebox.Config())
@@ -46,8 +54,9 @@ func (w *World) newCable(cfg *scenarios.Link) (*cable, error) {
 type cableWay struct {
 	path      *link.Path
 	way       scenarios.Way
-	own       scenarios.Direction
-	netem     *netem.Stage // nil: there is none
+	own       scenarios.Direction // as its trace has it now
+	netem     *netem.Stage        // nil: there is none
+	delivery  *traces.Delivery    // likewise
 	blackhole setting[bool]
 	changes   []change
 }
@@ -59,14 +68,26 @@ type change struct {
 	part   float64 // of its time in Over that has gone, up to 1
 }
 
-func newCableWay(p *link.Path, own scenarios.Direction, way scenarios.Way) (*cableWay, error) {
-	w := &cableWay{path: p, way: way, own: own}
-	w.blackhole.apply = p.Blackhole.Set
+func (w *World) newCableWay(p *link.Path, own scenarios.Direction, way scenarios.Way) (*cableWay, error) {
+	c := &cableWay{path: p, way: way, own: own}
+	c.blackhole.apply = p.Blackhole.Set
 	var err error
 	if cfg, tables, ok := own.Netem.Exact(); ok {
-		w.netem, err = netem.Add(p.Direction, cfg, tables)
+		c.netem, err = netem.Add(p.Direction, cfg, tables)
 	}
-	return w, err
+	if err != nil || own.Trace == nil {
+		return c, err
+	}
+	switch t := own.Trace.Read(); {
+	case t.Opportunities != nil:
+		c.delivery, err = traces.Deliver(p.Direction, t.Opportunities, own.Delivery())
+	case t.Conditions != nil:
+		_, err = traces.Follow(w.loop, t.Conditions, own.Trace.Play(), func(s *traces.Step) {
+			c.own = c.own.Traced(s.Way(way == scenarios.Up))
+			c.apply()
+		})
+	}
+	return c, err
 }
 
 // apply gives the link what holds now, between two frames.
@@ -78,6 +99,10 @@ func (w *cableWay) apply() {
 	must(w.path.Set(d.Config()))
 	if cfg, tables, ok := d.Netem.Exact(); ok && w.netem != nil {
 		must(w.netem.Set(cfg, tables))
+	}
+	if w.delivery != nil {
+		q := &d.Queue
+		must(w.delivery.SetQueue(q.Packets, int(q.Bytes), q.Discipline == scenarios.DropHead))
 	}
 }
 

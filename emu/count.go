@@ -2,6 +2,7 @@ package emu
 
 import (
 	"hilnet/link"
+	"hilnet/link/radio"
 	"hilnet/nic"
 	"hilnet/scenarios"
 	"hilnet/stack"
@@ -32,6 +33,12 @@ func (w *World) count() {
 	}
 	for _, l := range w.links {
 		must(l.Check())
+		if l.radio != nil {
+			c := l.radio.Counters()
+			w.counters(l.Name, radio.Name, value("wakes", c.Wakes), value("pages", c.Pages), value("updates", c.Updates), value("sleeps", c.Sleeps),
+				value("idle_ms", uint64(c.Idle.Milliseconds())), value("waking_ms", uint64(c.Waking.Milliseconds())),
+				value("connected_ms", uint64(c.Connected.Milliseconds())), value("sleeping_ms", uint64(c.Sleeping.Milliseconds())))
+		}
 		for _, way := range []*cableWay{l.up, l.down} {
 			w.linkCounters(l.Name, way.path.Name, way.path.Counters())
 			for _, s := range way.path.StageCounters() {

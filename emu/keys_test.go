@@ -47,6 +47,13 @@ var keyElsewhere = map[string]string{
 	"broker.tap.address":  "TestTheKeysOfATapReachTheKernel",
 	"broker.tap.address6": "TestADeviceOnATapSpeaksIPv6",
 	"broker.tap.netns":    "TestTheKeysOfATapReachTheKernel",
+
+	"files":                         "TestARecordingHasTheFilesThatItsScenarioNames in package scenarios",
+	"files[].name":                  "TestARecordingHasTheFilesThatItsScenarioNames",
+	"files[].sha256":                "TestARecordingHasTheFilesThatItsScenarioNames",
+	"files[].data":                  "TestARecordingHasTheFilesThatItsScenarioNames",
+	"timeline[].change.trace":       "TestBrokenScenariosAreRefusedWithPositionAndHint in package scenarios: it is refused",
+	"timeline[].change.drop_frames": "TestBrokenScenariosAreRefusedWithPositionAndHint: it is refused",
 }
 
 var keyApps = map[string]App{

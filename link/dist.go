@@ -15,7 +15,7 @@ import (
 const (
 	MaxDistEntries = 16384 // TCA_NETEM_DELAY_DIST of iproute2
 	DistScale      = 8192  // one standard deviation
-	maxDistLine    = 1 << 16
+	maxDistLine    = 1 << 20
 )
 
 // A DistTable is a tc distribution file: quantiles at equal distances, in units
@@ -23,7 +23,7 @@ const (
 type DistTable []int16
 
 // ReadDist reads a tc distribution file (.dist): integers between white space,
-// and lines that begin with '#'. Errors name file, line and column.
+// decimal or as C writes them, and lines that begin with '#'. Errors name file, line and column.
 func ReadDist(r io.Reader, file string) (DistTable, error) {
 	var t DistTable
 	lines := bufio.NewScanner(r)
@@ -44,7 +44,7 @@ func ReadDist(r io.Reader, file string) (DistTable, error) {
 			for end < len(line) && strings.IndexByte(" \t\r\v\f", line[end]) < 0 {
 				end++
 			}
-			v, err := strconv.ParseInt(line[column:end], 10, 16)
+			v, err := strconv.ParseInt(line[column:end], 0, 16)
 			if err != nil {
 				return nil, fmt.Errorf("link: %s:%d:%d: %.20q is not an integer from -32768 to 32767", file, n, column+1, line[column:end])
 			}

@@ -83,6 +83,9 @@ func (a *Action) level(d *Direction) *Change {
 		rate := a.Rate
 		if a.Share > 0 {
 			rate = max(1, Rate(float64(d.Rate)*float64(a.Share)))
+			if d.Rate == 0 { // of a trace, at the moment
+				rate = 0
+			}
 		}
 		return NewChange(Direction{Rate: rate}, "rate")
 	}
@@ -130,6 +133,12 @@ func (c *checker) change(path string, a *Action) {
 	where := path + ".value"
 	if a.Do == Impair {
 		where = path + ".change"
+		for _, key := range []string{"trace", "drop_frames"} {
+			if slices.Contains(a.Change.keys, key) {
+				c.failf(join(where, key), "write it in the link", "%s holds from the beginning of the run, and does not change", key)
+				return
+			}
+		}
 	}
 	up, down := a.Way.Takes()
 	for _, w := range []struct {
@@ -138,6 +147,10 @@ func (c *checker) change(path string, a *Action) {
 		d     *Direction
 	}{{Up, up, &l.Up}, {Down, down, &l.Down}} {
 		before := c.found
+		if t := w.d.Trace; t != nil && t.read.Conditions != nil {
+			traced := w.d.Traced(t.read.Conditions.Steps[0].Way(w.way == Up))
+			w.d = &traced
+		}
 		if !w.takes || !c.relative(where, a, w.d) {
 			continue
 		}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"hilnet/mqtt/codec"
 )
 
 // run fills in the scenario and checks it. Later checks rely on what earlier
@@ -48,6 +46,9 @@ func (c *checker) run() {
 	c.overlaps()
 	for i := range c.s.Expect {
 		c.expectation(index("expect", i)+".that", c.s.Expect[i].That)
+	}
+	if len(c.errs) == 0 {
+		c.dropUnnamed()
 	}
 }
 
@@ -273,114 +274,6 @@ func (c *checker) device(path string, d *Device) {
 		c.failf(path+".app", "use letters, digits, hyphens and dots", "%q is not the name of an app", d.App)
 	}
 	c.steps(path+".steps", d.Steps)
-}
-
-func (c *checker) steps(path string, steps []Step) {
-	for i := range steps {
-		s, p := &steps[i], index(path, i)
-		v, set := reflect.ValueOf(s).Elem(), 0
-		for j := range v.NumField() {
-			if !v.Field(j).IsNil() {
-				set++
-			}
-		}
-		if set != 1 {
-			c.failf(p, "set exactly one field", "a step of %d kinds", set)
-			continue
-		}
-		p = join(p, s.Name())
-		if s.Reboot != nil && i < len(steps)-1 {
-			c.failf(index(path, i+1), "put it in front of reboot, or remove it", "a step behind reboot is never reached")
-		}
-		switch {
-		case s.Subscribe != nil:
-			c.topicFilter(p+".topic", s.Subscribe.Topic)
-		case s.Unsubscribe != nil:
-			c.topicFilter(p+".topic", s.Unsubscribe.Topic)
-		case s.Publish != nil:
-			c.topicName(p+".topic", s.Publish.Topic)
-			c.message(p, &s.Publish.Message)
-		case s.Every != nil:
-			c.steps(p+".do", s.Every.Do)
-		case s.Repeat != nil:
-			c.steps(p+".do", s.Repeat.Do)
-		}
-	}
-}
-
-func (c *checker) topicName(path, topic string) {
-	if err := codec.ValidTopic([]byte(topic)); err != nil {
-		c.failf(path, "write a topic name without + and #", "%q is not a topic name", topic)
-	}
-}
-
-func (c *checker) topicFilter(path, filter string) {
-	if err := codec.ValidFilter([]byte(filter)); err != nil {
-		c.failf(path, "# stands alone behind the last slash, + alone between two", "%q is not a topic filter", filter)
-	}
-}
-
-func (c *checker) message(path string, m *Message) {
-	if m.Payload != "" && m.Size > 0 {
-		c.failf(path, "remove one of them", "a message has either a payload or a size")
-	}
-	if m.QoS > 2 {
-		c.failf(path+".qos", "write 0, 1 or 2", "%d is not a quality of service", m.QoS)
-	}
-}
-
-// action checks one entry of the timeline.
-func (c *checker) action(path string, a *Action) {
-	c.when(path, a)
-	if a.At >= c.s.Duration {
-		c.failf(path+".at", "make the run longer, or let it happen earlier", "%s is not before the end of the run at %s", a.At, c.s.Duration)
-	}
-	if takes, _ := a.Do.takes("link"); takes {
-		if names := linkNames(c.s); a.Link == "" {
-			c.failf(path, "add link: and one of: "+some(names), "with several links %s must say which", a.Do)
-		} else if !slices.Contains(names, a.Link) {
-			c.failf(path+".link", didYouMean(a.Link, names), "no link is called %q", a.Link)
-		}
-	}
-	if takes, _ := a.Do.takes("device"); takes {
-		if names := deviceNames(c.s); a.Device == "" && a.Do.IsBrokerFault() {
-			// Every device.
-		} else if a.Device == "" {
-			c.failf(path, "add device: and one of: "+some(names), "with several devices %s must say which", a.Do)
-		} else if d := c.s.Device(a.Device); d == nil {
-			c.failf(path+".device", didYouMean(a.Device, names), "no device is called %q", a.Device)
-		} else if d.Pool.Packets > 0 && a.Packets > d.Pool.Packets {
-			c.failf(path+".packets", "take fewer", "the pool of %s has only %d packets", a.Device, d.Pool.Packets)
-		}
-	}
-	switch a.Do {
-	case SetLoss, SetDelay, SetRate, Impair:
-		c.change(path, a)
-	case BoxForget, BoxAddress, Captive:
-		c.box(path, a)
-	}
-	if a.Over > 0 && a.For > 0 && a.Over > a.For {
-		c.failf(path+".over", "make it shorter than for", "it is undone after %s, before it is done", a.For)
-	}
-	if _, must := a.Do.takes("packets"); must && a.Packets == 0 {
-		c.failf(path+".packets", "set at least 1", "%s of no packets", a.Do)
-	}
-	if takes, _ := a.Do.takes("for"); !takes && a.For > 0 {
-		c.failf(path+".for", "remove it", "%s has no end", a.Do)
-	}
-	if a.Do.IsBrokerFault() {
-		c.brokerFault(path, a)
-	}
-	if a.Do == BrokerPublish {
-		switch c.s.Broker.Kind {
-		case BrokerCapture:
-			c.failf(path+".do", "remove it, or add it to the recording", "a recorded broker sends what it sent, and nothing else")
-		case BrokerTap:
-			c.failf(path+".do", "publish with a client of your own, such as mosquitto_pub", "hilnet cannot make a real broker publish")
-		}
-		c.topicName(path+".topic", a.Topic)
-		c.message(path, &a.Message)
-	}
 }
 
 // some lists names for a person: of a fleet's, the first ones.

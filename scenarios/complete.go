@@ -252,7 +252,7 @@ func (s *Scenario) fillAction(a *Action) {
 // CheckAction fills in what an action left out, as Load does for the timeline,
 // and checks it against a complete scenario. The error is of type Errors.
 func (s *Scenario) CheckAction(a *Action) error {
-	c := newChecker(&Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration})
+	c := newChecker(&Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration, Files: s.Files, src: s.src, origin: s.origin})
 	s.fillAction(a)
 	c.ranges(reflect.ValueOf(a).Elem(), "action")
 	if len(c.errs) == 0 {
@@ -301,12 +301,12 @@ type checker struct {
 
 	found int // errors, those that are not repeated included
 
-	files  map[string]*link.Distribution // of files, by name
+	places map[string]string // where the files are that keys name, by name
 	tables map[*Quantile]*link.Distribution
 }
 
 func newChecker(s *Scenario) *checker {
-	return &checker{s: s, files: map[string]*link.Distribution{}, tables: map[*Quantile]*link.Distribution{}}
+	return &checker{s: s, places: map[string]string{}, tables: map[*Quantile]*link.Distribution{}}
 }
 
 func (c *checker) fail(path string, err error) {

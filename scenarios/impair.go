@@ -14,16 +14,20 @@ type Link struct {
 	Down Direction `yaml:"down" shared:"true"`
 	// A NAT, firewall or router at the broker's end. Default: none.
 	Middlebox *Middlebox `yaml:"middlebox" alt:"nat"`
+	// The cellular modem of the device, which sleeps and wakes up. Default: none, as if it were always connected.
+	Radio *Radio `yaml:"radio" alt:"{inactivity: 1s, wake: 1500ms}"`
 	// Rules that choose frames by what they carry, such as the third PUBACK, and say what happens to them. They stand in front of everything else that the link does.
 	Match []Match `yaml:"match" max:"1000"`
 }
 
-// A Direction is what one way of a link does to frames, in the order loss,
+// A Direction is what one way of a link does to frames, in the order trace, loss,
 // states, duplicate, corrupt, mtu, police, queue and rate, delay, slot. In a
 // file its keys may stand in the link itself, and then hold for both ways.
 type Direction struct {
 	// A link that is known by name: its keys hold here, but for those that the file has itself, in the link or beside it. emu presets lists them. Default: none.
 	Preset PresetName `yaml:"preset" alt:"geo"`
+	// What a real link was seen to do: the name of a trace that comes with hilnet, or of a file. Of delay, rate and loss it says some or all. A string, or a mapping with start and once. Default: none.
+	Trace *Trace `yaml:"trace" alt:"nyc-4g-subway"`
 	// What tc's netem would do, in its words, instead of what is below but for mtu, police and states. A string, or a mapping with mode.
 	Netem *Netem `yaml:"netem" alt:"delay 40ms 10ms loss 10%"`
 	// How long each frame is under way. Frames keep their order, unless jitter or reorder says otherwise.

@@ -14,8 +14,14 @@ import (
 func (c *checker) links() {
 	for i := range c.s.Links {
 		l, path := &c.s.Links[i], index("links", i)
-		c.direction(path+".up", &l.Up)
-		c.direction(path+".down", &l.Down)
+		for _, way := range []struct {
+			path string
+			d    *Direction
+		}{{path + ".up", &l.Up}, {path + ".down", &l.Down}} {
+			c.trace(way.path, way.d)
+			c.direction(way.path, way.d)
+		}
+		c.radio(path+".radio", l.Radio)
 		if l.Middlebox != nil {
 			c.middlebox(path+".middlebox", l.Middlebox)
 		}
@@ -30,7 +36,7 @@ func (c *checker) direction(path string, d *Direction) {
 	}
 	c.jitter(path+".jitter", &d.Jitter)
 	c.loss(path+".loss", &d.Loss)
-	if d.Reorder.Share > 0 && d.Delay == 0 && !d.Jitter.on() {
+	if d.Reorder.Share > 0 && d.Delay == 0 && !d.Jitter.on() && (d.Trace == nil || d.Trace.read.Conditions == nil) {
 		c.failf(path+".reorder", "add delay: 50ms", "without a delay there is nothing that a frame could overtake")
 	}
 	if t := d.Corrupt.To; t > 0 && t <= d.Corrupt.From {
@@ -117,25 +123,21 @@ func (c *checker) quantiles(path string, j *Jitter) {
 
 // distribution reads one of tc's files.
 func (c *checker) distribution(path string, j *Jitter) {
-	name := c.s.FilePath(path, j.Distribution)
-	if t := c.files[name]; t != nil {
-		j.table = t
+	f := c.file(path, j.Distribution, c.s.FilePath(path, j.Distribution), MaxFile)
+	if f == nil {
 		return
 	}
-	data, err := readIncluded(name)
-	if err != nil {
-		c.failf(path, "write its path from this file", "%s cannot be read: %v", j.Distribution, plainError(err))
-		return
+	if f.table == nil {
+		table, err := link.ReadDist(bytes.NewReader(f.text), j.Distribution)
+		if err == nil {
+			f.table, err = table.Distribution(filepath.Base(j.Distribution))
+		}
+		if err != nil {
+			c.fail(path, err)
+			return
+		}
 	}
-	table, err := link.ReadDist(bytes.NewReader(data), name)
-	if err == nil {
-		j.table, err = table.Distribution(filepath.Base(name))
-	}
-	if err != nil {
-		c.fail(path, err)
-		return
-	}
-	c.files[name] = j.table
+	j.table = f.table
 }
 
 // lossKeys are the keys that each model of loss takes.

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"bytes"
 	"errors"
 	"path/filepath"
 	"reflect"
@@ -44,7 +45,7 @@ func (n *Netem) Exact() (cfg netem.Config, tables netem.Tables, ok bool) {
 }
 
 // beside are the keys that a netem string may stand beside.
-var beside = []string{"preset", "netem", "mtu", "police", "states"}
+var beside = []string{"preset", "netem", "mtu", "police", "states", "trace", "drop_frames"}
 
 // netem reads the string of a direction.
 func (c *checker) netem(path string, d *Direction) {
@@ -73,8 +74,10 @@ func (c *checker) netem(path string, d *Direction) {
 	}
 	folders := append([]string{filepath.Dir(c.s.FilePath(path, "x"))}, netem.TableFolders()...)
 	fresh.config = cfg
-	if fresh.tables, err = cfg.LoadTables(folders...); err != nil {
-		c.fail(path, err)
+	before := c.found
+	fresh.tables.Delay = c.netemTable(path, cfg.Distribution, folders)
+	fresh.tables.Slot = c.netemTable(path, cfg.Slot.Distribution, folders)
+	if c.found > before {
 		return
 	}
 	d.Netem = fresh
@@ -84,6 +87,37 @@ func (c *checker) netem(path string, d *Direction) {
 	if n.Mode == NetemCorrect && cfg.Slot.Distribution != "" {
 		c.failf(path, "write slot with two times, or mode: netem", "slots with a distribution are netem's alone")
 	}
+}
+
+// netemTable returns the table of a name, which may be none.
+func (c *checker) netemTable(path, name string, folders []string) *netem.Table {
+	if name == "" || name == "uniform" {
+		return nil
+	}
+	if t, ok := netem.BuiltIn(name); ok {
+		return t
+	}
+	file := name + netem.TableExt
+	where, seen := c.places[file]
+	if !seen {
+		where = file
+	}
+	if !seen && !slices.ContainsFunc(c.s.Files, func(f NamedFile) bool { return f.Name == file && f.Data != "" }) {
+		var err error
+		if where, err = netem.FindTable(name, folders...); err != nil {
+			c.fail(path, err)
+			return nil
+		}
+	}
+	f := c.file(path, file, where, MaxFile)
+	if f == nil {
+		return nil
+	}
+	t, err := netem.ReadTable(bytes.NewReader(f.text), file, name)
+	if err != nil {
+		c.fail(path, err)
+	}
+	return t
 }
 
 // meaning sets what the string means.

@@ -33,7 +33,10 @@ func LoadFileWith(name string, overrides []Set) (*Scenario, error) {
 }
 
 // readFile reads at most one byte more than a scenario may have.
-func readFile(name string) ([]byte, error) {
+func readFile(name string) ([]byte, error) { return readUpTo(name, MaxFile) }
+
+// readUpTo reads a file, and at most one byte more than most.
+func readUpTo(name string, most int64) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -51,12 +54,14 @@ func readFile(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, MaxFile+1))
+	return io.ReadAll(io.LimitReader(f, most+1))
 }
 
 // readIncluded is readFile for files alone: what a scenario names must not make
 // its reader wait.
-func readIncluded(name string) ([]byte, error) {
+func readIncluded(name string) ([]byte, error) { return readRegular(name, MaxFile) }
+
+func readRegular(name string, most int64) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err == nil && !info.Mode().IsRegular() {
 		err = &fs.PathError{Op: "read", Path: name, Err: errors.New("it is not a file")}
@@ -64,7 +69,7 @@ func readIncluded(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readFile(name)
+	return readUpTo(name, most)
 }
 
 // plainError returns what is wrong with a file without its path.

@@ -24,7 +24,7 @@ func (PresetName) Values() []string {
 	return all
 }
 
-// Basis says how far the numbers of a preset can be trusted.
+// Basis says how far a number can be trusted.
 type Basis string
 
 // Where numbers come from.
@@ -43,16 +43,41 @@ type Preset struct {
 	Name string `yaml:"name" required:"true"`
 	// What kind of link it is.
 	About string `yaml:"about" required:"true"`
-	// How far its numbers can be trusted.
-	Basis Basis `yaml:"basis" required:"true"`
-	// Where its numbers come from, and which of them are assumed.
-	Source string `yaml:"source" required:"true"`
+	// What its numbers rest on.
+	Facts []Fact `yaml:"facts" required:"true" min:"1" max:"20"`
 	// The way from the device to the broker.
 	Up Direction `yaml:"up" shared:"true"`
 	// The way from the broker to the device.
 	Down Direction `yaml:"down" shared:"true"`
 
 	up, down []string // the keys that it sets
+}
+
+// A Fact is what some numbers of a preset rest on.
+type Fact struct {
+	// Which numbers.
+	Of string `yaml:"of" required:"true"`
+	// How far they can be trusted.
+	Basis Basis `yaml:"basis" required:"true"`
+	// Where they come from, or what else is to be said.
+	Source string `yaml:"source"`
+}
+
+// Bases counts the preset's facts by what they rest on, in words.
+func (p *Preset) Bases() string {
+	var words []string
+	for _, basis := range []Basis{Measured, Published, Assumed} {
+		n := 0
+		for _, f := range p.Facts {
+			if f.Basis == basis {
+				n++
+			}
+		}
+		if n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n, basis))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 type presetFile struct {

@@ -39,6 +39,8 @@ type Scenario struct {
 	Capture []Point `yaml:"capture" alt:"[peer]"`
 	// What must be true at the end of the run.
 	Expect []Expectation `yaml:"expect" max:"500"`
+	// The files that other keys name, as they were when the scenario was read: recordings have them. Nobody needs to write them; of a file that is too large, only the hash is kept.
+	Files []NamedFile `yaml:"files" max:"1000"`
 
 	src    *source // where Load read it, nil for a Scenario made in Go
 	origin origin  // which entries of the file devices and links came from

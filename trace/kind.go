@@ -16,7 +16,7 @@ const (
 	KindMark Kind = "mark"
 	// A middlebox on the link sent a frame of its own: Frame, Text (what it is).
 	KindGenerated Kind = "generated"
-	// The link changed: Text ("blackhole", "clear").
+	// The modem of a link has another state: Text ("radio idle", "radio connected").
 	KindLink Kind = "link"
 	// A device's NIC changed: Text ("link_up", "link_down", "tx_error").
 	KindNIC Kind = "nic"

@@ -92,7 +92,7 @@ var kindTexts = []struct {
 	{trace.KindCorrupt, "A link flipped bits of a frame; count is the first of them, 8 to a byte from the frame's start."},
 	{trace.KindMark, "A link marked a frame with ECN's congestion experienced; text says what did."},
 	{trace.KindGenerated, "A middlebox on a link sent a frame of its own; text says what it is."},
-	{trace.KindLink, "A link was cut (blackhole) or joined again (clear)."},
+	{trace.KindLink, "The modem of a link (radio) is idle, waking, connected or sleeping from now on."},
 	{trace.KindNIC, "A device's network interface changed its state: link_up, link_down or tx_error."},
 	{trace.KindAction, "The scenario's timeline did something, or what it had done for a time ended."},
 	{trace.KindPoolEmpty, "Somebody asked a packet pool for a packet and there was none; count is how many ticks it may wait."},

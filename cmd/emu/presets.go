@@ -15,10 +15,10 @@ func (c *cli) presetsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "presets [NAME]",
 		Short: "List the links that a scenario can name",
-		Long: `presets lists the links that a scenario can name with the key preset: how far
-their numbers can be trusted (measured, published or assumed) and what they are.
-With a name it prints the preset as a scenario would have it, and where its
-numbers come from. A key beside preset replaces that of the preset.`,
+		Long: `presets lists the links that a scenario can name with the key preset: how many of
+their facts are measured, published or assumed, and what they are. With a name it
+prints what each of its numbers rests on, and the preset as a scenario would have
+it. A key beside preset replaces that of the preset.`,
 		Example: "  emu presets\n  emu presets nbiot-ce1\n  emu run clean-link --set link.preset=gprs",
 		Args:    arguments(0, 1, "one name"),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -42,9 +42,9 @@ numbers come from. A key beside preset replaces that of the preset.`,
 			case len(args) == 1:
 				writePreset(c.stdout, &all[0])
 			default:
-				rows := table{{"name", "numbers", "what it is"}}
+				rows := table{{"name", "what its numbers rest on", "what it is"}}
 				for _, p := range all {
-					rows = append(rows, []string{p.Name, string(p.Basis), p.About})
+					rows = append(rows, []string{p.Name, p.Bases(), p.About})
 				}
 				rows.write(c.stdout, func(_ int, _, padded string) string { return padded })
 			}
@@ -67,22 +67,39 @@ func findPreset(name string, all []scenarios.Preset) (scenarios.Preset, error) {
 }
 
 func writePreset(w io.Writer, p *scenarios.Preset) {
-	fmt.Fprintf(w, "%s: %s (%s)\nsource: %s\n\n%s", p.Name, p.About, p.Basis, p.Source, p.Text())
+	fmt.Fprintf(w, "%s: %s\n\n", p.Name, p.About)
+	for _, f := range p.Facts {
+		fmt.Fprintf(w, "%-9s  %s", f.Basis, f.Of)
+		if f.Source != "" {
+			fmt.Fprintf(w, " (%s)", f.Source)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "\n%s", p.Text())
 }
 
 // A presetJSON is a preset for programs.
 type presetJSON struct {
-	Name   string `json:"name"`
-	About  string `json:"about"`
+	Name  string     `json:"name"`
+	About string     `json:"about"`
+	Facts []factJSON `json:"facts"`
+	Keys  string     `json:"keys"` // of a link, in YAML
+}
+
+type factJSON struct {
+	Of     string `json:"of"`
 	Basis  string `json:"basis"`
-	Source string `json:"source"`
-	Keys   string `json:"keys"` // of a link, in YAML
+	Source string `json:"source,omitempty"`
 }
 
 func presetsJSON(all []scenarios.Preset) []presetJSON {
 	out := make([]presetJSON, len(all))
 	for i, p := range all {
-		out[i] = presetJSON{p.Name, p.About, string(p.Basis), p.Source, p.Text()}
+		facts := make([]factJSON, len(p.Facts))
+		for j, f := range p.Facts {
+			facts[j] = factJSON{f.Of, string(f.Basis), f.Source}
+		}
+		out[i] = presetJSON{p.Name, p.About, facts, p.Text()}
 	}
 	return out
 }

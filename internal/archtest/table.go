@@ -37,7 +37,6 @@ var layers = map[string]Layer{
 	"link/decisions":   {Row: 2},
 	"mqtt/codec":       {Row: 2},
 
-	"link/presets": {Row: 3},
 	"nic":          {Row: 3},
 	"pcaps/flow":   {Row: 3, Third: []string{gopacket}},
 

@@ -8,17 +8,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
+
+	"hilnet/link"
 )
 
 // Reading list: iproute2 tc/q_netem.c, get_distribution.
 
-// tc's limits for a table's name and a line of its file.
-const (
-	maxTableName = 100
-	maxDistLine  = 1 << 20
-)
+// maxTableName is tc's limit.
+const maxTableName = 100
 
 // TableFolders returns where tc looks for its tables: TC_LIB_DIR, and where the
 // distributions of Linux install them.
@@ -40,59 +38,49 @@ func LoadTable(name string, folders ...string) (*Table, error) {
 	if t, ok := BuiltIn(name); ok {
 		return t, nil
 	}
+	path, err := FindTable(name, folders...)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("netem: distribution %q: %w", name, err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	return ReadTable(f, path, name)
+}
+
+// TableExt is the extension of tc's files.
+const TableExt = ".dist"
+
+// FindTable returns the path of a table that is not built in: that of the first
+// of the folders that has it.
+func FindTable(name string, folders ...string) (string, error) {
 	if name == "" || len(name) > maxTableName || filepath.Base(name) != name || name[0] == '.' {
-		return nil, fmt.Errorf("netem: %q is not the name of a distribution", name)
+		return "", fmt.Errorf("netem: %q is not the name of a distribution", name)
 	}
 	for _, dir := range folders {
-		path := filepath.Join(dir, name+".dist")
-		f, err := os.Open(path)
+		path := filepath.Join(dir, name+TableExt)
+		_, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("netem: distribution %q: %w", name, err)
+			return "", fmt.Errorf("netem: distribution %q: %w", name, err)
 		}
-		defer func() { _ = f.Close() }() // only read
-		return ReadTable(f, path, name)
+		return path, nil
 	}
-	return nil, fmt.Errorf("netem: there is no distribution %q: normal, pareto and paretonormal are built in, others are files %s.dist of tc, and none is in %s",
+	return "", fmt.Errorf("netem: there is no distribution %q: normal, pareto and paretonormal are built in, others are files %s.dist of tc, and none is in %s",
 		name, name, strings.Join(folders, ", "))
 }
 
-// ReadTable reads a .dist file: whole numbers between spaces, lines that begin
-// with # left out. file names it in errors.
+// ReadTable reads a .dist file as link.ReadDist does. file names it in errors.
 func ReadTable(r io.Reader, file, name string) (*Table, error) {
-	t := &Table{Name: name}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxDistLine)
-	n := 0
-	for lines.Scan() {
-		n++
-		line := lines.Text()
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		for _, w := range split(line) {
-			v, err := strconv.ParseInt(w.s, 0, 64)
-			if err != nil {
-				return nil, fmt.Errorf("%s:%d:%d: %q is not a whole number", file, n, w.at+1, clip(w.s))
-			}
-			if v < -1<<15 || v >= 1<<15 {
-				return nil, fmt.Errorf("%s:%d:%d: %d is not between -32768 and 32767 (8192 is one jitter)", file, n, w.at+1, v)
-			}
-			if len(t.Entries) == MaxTable {
-				return nil, fmt.Errorf("%s:%d:%d: more than %d numbers", file, n, w.at+1, MaxTable)
-			}
-			t.Entries = append(t.Entries, int16(v))
-		}
+	entries, err := link.ReadDist(r, file)
+	if err != nil {
+		return nil, fmt.Errorf("netem: %w", err)
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s:%d: %w", file, n+1, err)
-	}
-	if len(t.Entries) == 0 {
-		return nil, fmt.Errorf("%s: the table is empty", file)
-	}
-	return t, nil
+	return &Table{Name: name, Entries: entries}, nil
 }
 
 // WriteTable writes a table as a .dist file that tc reads.
@@ -115,12 +103,4 @@ func WriteTable(w io.Writer, t *Table) error {
 		return fmt.Errorf("netem: write table: %w", err)
 	}
 	return nil
-}
-
-// clip shortens a word of a hostile file for an error.
-func clip(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
-	}
-	return s
 }

@@ -3,6 +3,8 @@ package netem
 import (
 	"math"
 	"sync"
+
+	"hilnet/link"
 )
 
 // Reading list: Linux net/sched/sch_netem.c, tabledist; iproute2 netem/normal.c,
@@ -11,8 +13,8 @@ import (
 
 // Bounds of a table: tc's and the kernel's.
 const (
-	MaxTable   = 16384
-	tableScale = 8192 // entries are in units of a standard deviation / tableScale
+	MaxTable   = link.MaxDistEntries
+	tableScale = link.DistScale // entries are in units of a standard deviation / tableScale
 )
 
 // A Table is an inverse distribution function, sampled at equal steps.

@@ -85,12 +85,12 @@ func TestBuiltInTablesAreThoseInstalled(t *testing.T) {
 
 func TestABrokenTableIsRefusedWithItsPlace(t *testing.T) {
 	for _, v := range []struct{ text, want string }{
-		{"", "x.dist: the table is empty"},
-		{"# only a comment\n\n", "x.dist: the table is empty"},
-		{"1 2\n3 x4", `x.dist:2:3: "x4" is not a whole number`},
-		{"1 32768", "x.dist:1:3: 32768 is not between"},
-		{"-32769", "x.dist:1:1: -32769 is not between"},
-		{"9999999999999999999999", "is not a whole number"},
+		{"", "x.dist: a distribution without numbers"},
+		{"# only a comment\n\n", "x.dist: a distribution without numbers"},
+		{"1 2\n3 x4", `x.dist:2:3: "x4" is not an integer`},
+		{"1 32768", `x.dist:1:3: "32768" is not an integer from -32768 to 32767`},
+		{"-32769", `x.dist:1:1: "-32769" is not an integer from`},
+		{"9999999999999999999999", "is not an integer"},
 		{strings.Repeat("1 ", 16385), "more than 16384 numbers"},
 		{strings.Repeat("1", 2<<20), "token too long"},
 	} {

@@ -114,7 +114,7 @@ func (s State) String() string {
 // Counters count what a Radio did.
 type Counters struct {
 	Wakes, Pages, Updates, Sleeps uint64
-	// Time in each state but the present one's last stay.
+	// Time in each state so far.
 	Idle, Waking, Connected, Sleeping time.Duration
 }
 
@@ -183,7 +183,11 @@ func Add(loop *sim.Loop, log *trace.Log, l *link.Link, cfg Config) (*Radio, erro
 func (r *Radio) State() State { return r.state }
 
 // Counters returns what the modem has done so far.
-func (r *Radio) Counters() Counters { return r.counters }
+func (r *Radio) Counters() Counters {
+	c := r.counters
+	*c.in(r.state) += r.loop.Now().Sub(r.since)
+	return c
+}
 
 func (w *way) waiting() int { return len(w.queue) - w.head }
 

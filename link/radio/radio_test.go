@@ -124,7 +124,7 @@ func TestSendingWakesTheRadio(t *testing.T) {
 	w.run(60 * sec)
 	w.want("up1@1.5s down1@1.5s up2@1.5s up3@5s down2@12s up4@40.5s",
 		"waking@1s connected@1.5s idle@22s waking@40s connected@40.5s idle@50.5s")
-	if c := w.radio.Counters(); c.Wakes != 2 || c.Pages != 0 || c.Waking != sec || c.Connected != 30500*ms || c.Idle != 1*sec+18*sec {
+	if c := w.radio.Counters(); c.Wakes != 2 || c.Pages != 0 || c.Waking != sec || c.Connected != 30500*ms || c.Idle != (1+18)*sec+9500*ms {
 		t.Errorf("%+v", c)
 	}
 }

@@ -44,6 +44,14 @@ type Step struct {
 	Up, Down Way
 }
 
+// Way returns what one way is like: up, or down.
+func (s *Step) Way(up bool) *Way {
+	if up {
+		return &s.Up
+	}
+	return &s.Down
+}
+
 // A Way is one direction of a link.
 type Way struct {
 	Delay             time.Duration

@@ -2,6 +2,7 @@ package traces
 
 import (
 	"fmt"
+	"time"
 
 	"hilnet/link"
 	"hilnet/sim"
@@ -15,6 +16,8 @@ const DropTraceEnded trace.DropReason = "trace_ended"
 
 // DeliverConfig configures Deliver.
 type DeliverConfig struct {
+	// Start is where in the trace to begin, less than its round.
+	Start time.Duration
 	// Once ends the link with the trace: what waits then, and what comes later, is
 	// dropped. Otherwise the trace begins again.
 	Once bool
@@ -51,18 +54,16 @@ const DeliverName = "trace"
 // lost. Lengths are those of IP packets, so without the Ethernet header. A
 // packet longer than an opportunity, which stops mahimahi, is dropped.
 func Deliver(d *link.Direction, t *Opportunities, cfg DeliverConfig) (*Delivery, error) {
-	if cfg.QueuePackets < 0 || cfg.QueueBytes < 0 {
-		return nil, fmt.Errorf("traces: a queue of %d packets, %d B", cfg.QueuePackets, cfg.QueueBytes)
-	}
-	if cfg.QueuePackets == 0 {
-		cfg.QueuePackets = link.DefaultQueuePackets
-	}
-	if cfg.QueueBytes == 0 {
-		cfg.QueueBytes = link.DefaultQueueBytes
+	if cfg.Start < 0 || cfg.Start >= t.Round() {
+		return nil, fmt.Errorf("traces: start %v is not within the %v of the trace", cfg.Start, t.Round())
 	}
 	s := &Delivery{trace: t, cfg: cfg}
-	err := d.Add(link.AtModel, DeliverName, func(e *link.Env) link.Stage {
-		s.env, s.base = e, e.Loop.Now()
+	err := s.SetQueue(cfg.QueuePackets, cfg.QueueBytes, cfg.DropHead)
+	if err != nil {
+		return nil, err
+	}
+	err = d.Add(link.AtModel, DeliverName, func(e *link.Env) link.Stage {
+		s.env, s.base = e, e.Loop.Now()-sim.Time(cfg.Start)
 		e.Holds(func() uint64 { return uint64(s.waiting()) + one(s.current != nil) })
 		return s.stage
 	})
@@ -70,6 +71,22 @@ func Deliver(d *link.Direction, t *Opportunities, cfg DeliverConfig) (*Delivery,
 		return nil, fmt.Errorf("traces: %w", err)
 	}
 	return s, nil
+}
+
+// SetQueue changes the limits between two frames; what waits stays. 0 is the
+// default of each.
+func (s *Delivery) SetQueue(packets, bytes int, dropHead bool) error {
+	if packets < 0 || bytes < 0 || packets > link.MaxQueuePackets || bytes > link.MaxQueueBytes {
+		return fmt.Errorf("traces: a queue of %d packets, %d B", packets, bytes)
+	}
+	if packets == 0 {
+		packets = link.DefaultQueuePackets
+	}
+	if bytes == 0 {
+		bytes = link.DefaultQueueBytes
+	}
+	s.cfg.QueuePackets, s.cfg.QueueBytes, s.cfg.DropHead = packets, bytes, dropHead
+	return nil
 }
 
 func one(b bool) uint64 {

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 //go:embed data
@@ -53,8 +54,31 @@ type Trace struct {
 	Conditions    *Conditions
 }
 
-// Load returns a trace of the library.
-func Load(name string) (t Trace, err error) {
+// loaded are the traces that were asked for, by name: nobody changes them.
+var loaded struct {
+	mu     sync.Mutex
+	traces map[string]Trace
+}
+
+// Load returns a trace of the library, which is not to be changed.
+func Load(name string) (Trace, error) {
+	loaded.mu.Lock()
+	defer loaded.mu.Unlock()
+	t, ok := loaded.traces[name]
+	if ok {
+		return t, nil
+	}
+	t, err := load(name)
+	if err == nil {
+		if loaded.traces == nil {
+			loaded.traces = map[string]Trace{}
+		}
+		loaded.traces[name] = t
+	}
+	return t, err
+}
+
+func load(name string) (t Trace, err error) {
 	for _, e := range library {
 		if e.Name != name {
 			continue

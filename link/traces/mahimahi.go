@@ -106,7 +106,7 @@ func (o *Opportunities) time(base sim.Time, k int64, once bool) sim.Time {
 		return sim.Never
 	}
 	ms := round*int64(o.at[n-1]) + int64(o.at[k%n])
-	if ms > (math.MaxInt64-int64(base))/int64(time.Millisecond) {
+	if ms > (math.MaxInt64-max(0, int64(base)))/int64(time.Millisecond) {
 		return sim.Never
 	}
 	return base + sim.Time(ms)*sim.Time(time.Millisecond)

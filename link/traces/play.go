@@ -14,9 +14,9 @@ type PlayConfig struct {
 	Once  bool          // stay at the last step instead of beginning again
 }
 
-// A Player changes a link as Conditions say.
+// A Player takes the steps of Conditions in their time.
 type Player struct {
-	link       *link.Link
+	set        func(*Step)
 	conditions *Conditions
 	cfg        PlayConfig
 	base       sim.Time // when the round began
@@ -28,17 +28,6 @@ type Player struct {
 // two frames: what is in a queue stays there. All else of the link's
 // configuration is left as it is.
 func Play(loop *sim.Loop, l *link.Link, c *Conditions, cfg PlayConfig) (*Player, error) {
-	if err := c.valid(); err != nil {
-		return nil, err
-	}
-	if cfg.Start < 0 || cfg.Start >= c.Duration {
-		return nil, fmt.Errorf("traces: start %v is not within the %v of the conditions", cfg.Start, c.Duration)
-	}
-	p := &Player{link: l, conditions: c, cfg: cfg, base: loop.Now() - sim.Time(cfg.Start)}
-	p.timer = loop.NewTimer(p.step)
-	for p.next+1 < len(c.Steps) && c.Steps[p.next+1].At <= cfg.Start {
-		p.next++
-	}
 	// A setting that the link does not take is seen now, not in the middle of a run.
 	for i := range c.Steps {
 		for _, d := range []struct {
@@ -50,6 +39,32 @@ func Play(loop *sim.Loop, l *link.Link, c *Conditions, cfg PlayConfig) (*Player,
 				return nil, fmt.Errorf("traces: step %d: %w", i, err)
 			}
 		}
+	}
+	return Follow(loop, c, cfg, func(s *Step) {
+		for _, d := range []struct {
+			path *link.Path
+			way  *Way
+		}{{l.Up, &s.Up}, {l.Down, &s.Down}} {
+			if err := d.path.Set(d.way.over(d.path.Config())); err != nil {
+				panic(fmt.Sprintf("traces: %v", err)) // every step was seen to be valid
+			}
+		}
+	})
+}
+
+// Follow calls set with each step when it begins, between two frames; with the
+// first one now.
+func Follow(loop *sim.Loop, c *Conditions, cfg PlayConfig, set func(*Step)) (*Player, error) {
+	if err := c.valid(); err != nil {
+		return nil, err
+	}
+	if cfg.Start < 0 || cfg.Start >= c.Duration {
+		return nil, fmt.Errorf("traces: start %v is not within the %v of the conditions", cfg.Start, c.Duration)
+	}
+	p := &Player{set: set, conditions: c, cfg: cfg, base: loop.Now() - sim.Time(cfg.Start)}
+	p.timer = loop.NewTimer(p.step)
+	for p.next+1 < len(c.Steps) && c.Steps[p.next+1].At <= cfg.Start {
+		p.next++
 	}
 	p.step()
 	return p, nil
@@ -70,7 +85,7 @@ func (c *Conditions) valid() error {
 	return nil
 }
 
-// Stop leaves the link as it is now.
+// Stop leaves everything as it is now.
 func (p *Player) Stop() { p.timer.Stop() }
 
 func (w *Way) over(cfg link.DirectionConfig) link.DirectionConfig {
@@ -83,16 +98,7 @@ func (w *Way) over(cfg link.DirectionConfig) link.DirectionConfig {
 
 // step makes a step and waits for the next one.
 func (p *Player) step() {
-	s := &p.conditions.Steps[p.next]
-	for _, d := range []struct {
-		path *link.Path
-		way  *Way
-	}{{p.link.Up, &s.Up}, {p.link.Down, &s.Down}} {
-		// Play has seen that every step is valid over the rest of the configuration.
-		if err := d.path.Set(d.way.over(d.path.Config())); err != nil {
-			panic(fmt.Sprintf("traces: %v", err))
-		}
-	}
+	p.set(&p.conditions.Steps[p.next])
 	p.next++
 	if p.next == len(p.conditions.Steps) {
 		if p.cfg.Once {

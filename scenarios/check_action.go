@@ -1,0 +1,57 @@
+package scenarios
+
+import "slices"
+
+// action checks one entry of the timeline.
+func (c *checker) action(path string, a *Action) {
+	c.when(path, a)
+	if a.At >= c.s.Duration {
+		c.failf(path+".at", "make the run longer, or let it happen earlier", "%s is not before the end of the run at %s", a.At, c.s.Duration)
+	}
+	if takes, _ := a.Do.takes("link"); takes {
+		if names := linkNames(c.s); a.Link == "" {
+			c.failf(path, "add link: and one of: "+some(names), "with several links %s must say which", a.Do)
+		} else if !slices.Contains(names, a.Link) {
+			c.failf(path+".link", didYouMean(a.Link, names), "no link is called %q", a.Link)
+		}
+	}
+	if takes, _ := a.Do.takes("device"); takes {
+		if names := deviceNames(c.s); a.Device == "" && a.Do.IsBrokerFault() {
+			// Every device.
+		} else if a.Device == "" {
+			c.failf(path, "add device: and one of: "+some(names), "with several devices %s must say which", a.Do)
+		} else if d := c.s.Device(a.Device); d == nil {
+			c.failf(path+".device", didYouMean(a.Device, names), "no device is called %q", a.Device)
+		} else if d.Pool.Packets > 0 && a.Packets > d.Pool.Packets {
+			c.failf(path+".packets", "take fewer", "the pool of %s has only %d packets", a.Device, d.Pool.Packets)
+		}
+	}
+	switch a.Do {
+	case SetLoss, SetDelay, SetRate, Impair:
+		c.change(path, a)
+	case BoxForget, BoxAddress, Captive:
+		c.box(path, a)
+	}
+	if a.Over > 0 && a.For > 0 && a.Over > a.For {
+		c.failf(path+".over", "make it shorter than for", "it is undone after %s, before it is done", a.For)
+	}
+	if _, must := a.Do.takes("packets"); must && a.Packets == 0 {
+		c.failf(path+".packets", "set at least 1", "%s of no packets", a.Do)
+	}
+	if takes, _ := a.Do.takes("for"); !takes && a.For > 0 {
+		c.failf(path+".for", "remove it", "%s has no end", a.Do)
+	}
+	if a.Do.IsBrokerFault() {
+		c.brokerFault(path, a)
+	}
+	if a.Do == BrokerPublish {
+		switch c.s.Broker.Kind {
+		case BrokerCapture:
+			c.failf(path+".do", "remove it, or add it to the recording", "a recorded broker sends what it sent, and nothing else")
+		case BrokerTap:
+			c.failf(path+".do", "publish with a client of your own, such as mosquitto_pub", "hilnet cannot make a real broker publish")
+		}
+		c.topicName(path+".topic", a.Topic)
+		c.message(path, &a.Message)
+	}
+}
