@@ -108,7 +108,11 @@ func TestARecordingHasTheFilesThatItsScenarioNames(t *testing.T) {
 	}
 }
 
-func scalarOf(s string) string { w := &writer{}; w.value(valueOf(&s), 0); return strings.TrimSpace(w.String()) }
+func scalarOf(s string) string {
+	w := &writer{}
+	w.value(valueOf(&s), 0)
+	return strings.TrimSpace(w.String())
+}
 
 // A file that is too large for a scenario leaves its hash, and another file of
 // that name is refused.

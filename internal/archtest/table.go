@@ -37,8 +37,8 @@ var layers = map[string]Layer{
 	"link/decisions":   {Row: 2},
 	"mqtt/codec":       {Row: 2},
 
-	"nic":          {Row: 3},
-	"pcaps/flow":   {Row: 3, Third: []string{gopacket}},
+	"nic":        {Row: 3},
+	"pcaps/flow": {Row: 3, Third: []string{gopacket}},
 
 	"pcaps":        {Row: 4, Third: []string{gopacket}},
 	"pcaps/tlsdec": {Row: 4, Third: []string{gopacket}},
