@@ -61,7 +61,11 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 			return cmd.Help()
 		}
 		hint := ""
-		if near := emu.Nearest(args[0], []string{"analyze", "extract", "convert", "cut", "merge", "frames", "show", "info", "version", "help"}); near != "" {
+		names := []string{"version", "help"}
+		for _, known := range cmd.Commands() {
+			names = append(names, known.Name())
+		}
+		if near := emu.Nearest(args[0], names); near != "" {
 			hint = fmt.Sprintf(", did you mean %q?", near)
 		}
 		return fmt.Errorf("unknown command %q%s; see replay --help", args[0], hint)
@@ -69,8 +73,18 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(c.analyzeCommand(), c.extractCommand(), c.framesCommand(), c.showCommand(), c.infoCommand(), c.versionCommand(),
-		c.convertCommand(), c.cutCommand(), c.mergeCommand())
+	root.AddCommand(
+		c.analyzeCommand(),
+		c.compareCommand(),
+		c.convertCommand(),
+		c.cutCommand(),
+		c.extractCommand(),
+		c.framesCommand(),
+		c.infoCommand(),
+		c.mergeCommand(),
+		c.showCommand(),
+		c.versionCommand(),
+	)
 	return root
 }
 

@@ -20,10 +20,10 @@ type Report struct {
 // A Pair is a conversation of A and the one of B that is taken for the same; one of
 // them is nil where there is none.
 type Pair struct {
-	A        *Conversation `json:"a"`
-	B        *Conversation `json:"b"`
-	Messages *Alignment    `json:"messages"` // nil when they were not compared
-	Segments *Alignment    `json:"segments"`
+	A        *Conversation `json:"a,omitempty"`
+	B        *Conversation `json:"b,omitempty"`
+	Messages *Alignment    `json:"messages,omitempty"` // nil when they were not compared
+	Segments *Alignment    `json:"segments,omitempty"`
 }
 
 // A Conversation is what a Pair says of one side.
@@ -73,7 +73,7 @@ func Compare(a, b *Capture, config Config) (*Report, error) {
 	if err := config.setDefaults(); err != nil {
 		return nil, err
 	}
-	c := &comparison{config: config, room: config.MaxLines}
+	c := &comparison{config: config, rooms: [2]int{config.MaxLines, config.MaxLines}}
 	r := &Report{A: a, B: b, Conversations: []*Pair{}}
 	for _, p := range pairs(a.conversations, b.conversations) {
 		pair := &Pair{A: p[0].public(), B: p[1].public()}
@@ -157,7 +157,7 @@ func pairs(a, b []*conversation) [][2]*conversation {
 // A comparison is Compare at work.
 type comparison struct {
 	config Config
-	room   int // lines that may still be listed
+	rooms  [2]int // differences that may still be listed, by level
 }
 
 // align compares one level of a pair.
@@ -173,7 +173,7 @@ func (c *comparison) align(p [2]*conversation, level int, describe func(*item) s
 	whole := interner{}
 	ops := align(c.keys(p[0], a, whole, true), c.keys(p[1], b, whole, true))
 	ops = c.pairUp(p, a, b, ops)
-	lines := &lister{comparison: c, out: out, arrow: func(i *item, side int) string {
+	lines := &lister{comparison: c, out: out, room: &c.rooms[level], arrow: func(i *item, side int) string {
 		if i.side == p[side].client() {
 			return "-> " + describe(i)
 		}
@@ -289,6 +289,7 @@ func (c *comparison) pairUp(p [2]*conversation, a, b []item, ops []op) []op {
 type lister struct {
 	*comparison
 	out    *Alignment
+	room   *int
 	arrow  func(i *item, side int) string
 	before []Line // of the same kind, in front of the next difference
 	after  int    // lines of the same kind still to be listed
@@ -299,12 +300,12 @@ func (l *lister) add(line Line, x, y *item) {
 	same := line.Kind == KindSame
 	if !same {
 		l.out.Differences++
-		if l.room == 0 {
+		if *l.room == 0 {
 			l.out.Unlisted++
 			return
 		}
 	}
-	if same && l.config.Context == 0 || l.room == 0 {
+	if same && l.config.Context == 0 || *l.room == 0 {
 		l.gap = true
 		return
 	}
@@ -321,7 +322,7 @@ func (l *lister) add(line Line, x, y *item) {
 		}
 		l.before = l.before[:0]
 		l.list(line)
-		l.room--
+		*l.room--
 		l.after = l.config.Context
 	case l.after > 0:
 		l.after--

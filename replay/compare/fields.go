@@ -88,7 +88,7 @@ type Config struct {
 	// conversation, may lie apart. Negative: times are not compared.
 	Time     time.Duration
 	MaxItems int // segments and messages of one capture. 0 = 500,000
-	MaxLines int // lines of all differences that are listed; the others are counted. 0 = 1,000
+	MaxLines int // differences of messages, and of segments, that are listed; the others are counted. 0 = 1,000
 	Context  int // lines around each that are the same
 }
 
