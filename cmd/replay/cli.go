@@ -44,7 +44,8 @@ func (c *cli) root() *cobra.Command {
 they hold, what happened in them and why, and what of them cannot be used. It sends them
 again, and writes them anew: in another format, in part, or joined.
 
-Every command ends with 0 when all is well, 1 when a capture is cut or damaged, 2
+Every command ends with 0 when all is well, 1 when a capture is cut or damaged (or
+when what was played differs from it), 2
 when the command line is wrong or a file is no capture, 3 when a file cannot be
 read, 4 after an internal error and 130 after Ctrl-C.`,
 		Example:           "  replay info device.pcapng\n  replay analyze device.pcapng",
@@ -80,6 +81,7 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 		c.cutCommand(),
 		c.extractCommand(),
 		c.framesCommand(),
+		c.playCommand(),
 		c.infoCommand(),
 		c.mergeCommand(),
 		c.showCommand(),

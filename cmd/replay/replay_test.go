@@ -27,9 +27,15 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	captures := filepath.Join(linktest.Root(t), "pcaps", "testdata")
 	golden := filepath.Join(linktest.Root(t), "pcaps", "golden", "netx")
+	mqtt := filepath.Join(linktest.Root(t), "replay", "testdata", "mqtt")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true,
-		Setup: func(e *testscript.Env) error { e.Setenv("CAPTURES", captures); e.Setenv("GOLDEN", golden); return nil },
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("CAPTURES", captures)
+			e.Setenv("GOLDEN", golden)
+			e.Setenv("MQTT", mqtt)
+			return nil
+		},
 	})
 }
 

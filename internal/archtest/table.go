@@ -61,6 +61,7 @@ var layers = map[string]Layer{
 	"mqtt/broker/serve": {Row: 5},
 
 	"replay/segment": {Row: 5},
+	"replay/script":  {Row: 5},
 
 	"scenarios": {Row: 6, Third: []string{
 		"github.com/goccy/go-yaml", "github.com/expr-lang/expr", "github.com/invopop/jsonschema",
@@ -75,6 +76,7 @@ var layers = map[string]Layer{
 	"replay/extract": {Row: 8},
 	"report":         {Row: 8},
 	"report/live":    {Row: 8},
+	"replay/play":    {Row: 8},
 
 	"cmd/...": {Row: 9, Third: []string{"github.com/spf13/cobra", "golang.org/x/term"}},
 

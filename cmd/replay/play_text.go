@@ -1,0 +1,206 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"hilnet/replay/play"
+	"hilnet/replay/script"
+)
+
+// writePlayed shows a report to a person.
+func writePlayed(w io.Writer, name string, r *play.Report, messages bool) {
+	line := func(format string, args ...any) { fmt.Fprintln(w, printable(fmt.Sprintf(format, args...))) }
+	line("%s: played as the %s: %s", name, r.As, strings.ToUpper(string(r.Verdict)))
+	line("  reproduced  %.1f %% of the messages: sent %d of %d, received %d of %d", 100*r.Reproduced,
+		r.Sent.Sent, r.Sent.Recorded, r.Received.Matched, r.Received.Recorded)
+	if t := receivedText(&r.Received, r.Sent.Skipped); t != "" {
+		line("  responses   %s", t)
+	}
+	if d := &r.Gaps; d.Count > 0 {
+		line("  gap errors  median %v, 99 %% %v, from %v to %v", round(d.Median), round(d.P99), round(d.Min), round(d.Max))
+	}
+	if r.Strangers > 0 {
+		line("  beyond it   %s that the capture does not have", many(uint64(r.Strangers), "connection"))
+	}
+	if r.Unlisted > 0 {
+		line("  not played  %s beyond the limit", many(r.Unlisted, "MQTT conversation"))
+	}
+	if r.NotMQTT > 0 {
+		line("  not MQTT    %s", many(r.NotMQTT, "conversation"))
+	}
+	for _, c := range r.Conversations {
+		writePlayedConversation(line, c, messages)
+	}
+}
+
+func round(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
+
+// receivedText names what is not as recorded.
+func receivedText(n *play.ReceivedCount, skipped int) string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		text string
+	}{
+		{n.Missing, "missing"}, {n.Extra, "extra"}, {n.Differing, "different"}, {n.Reordered, "reordered"},
+		{n.Repeated, "repeated"}, {n.Unchecked, "not in the capture, which is not whole"}, {skipped, "of ours skipped"},
+	} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.text))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func writePlayedConversation(line func(string, ...any), c *play.Conversation, messages bool) {
+	line("")
+	level := "MQTT"
+	if c.MQTTLevel > 0 {
+		level = mqttName(c.MQTTLevel)
+	}
+	line("conversation %d: %s to %s, %s: %s", c.ID, c.Client, c.Server, level, c.Verdict)
+	if len(c.Flags) > 0 {
+		line("  capture     %s", strings.Join(c.Flags, ", "))
+	}
+	if c.Reason != "" {
+		line("  because     %s", c.Reason)
+	}
+	if c.Verdict == play.Refused {
+		return
+	}
+	line("  messages    sent %d of %d, received %d of %d", c.Sent.Sent, c.Sent.Recorded, c.Received.Matched, c.Received.Recorded)
+	if t := receivedText(&c.Received, c.Sent.Skipped); t != "" {
+		line("  responses   %s", t)
+	}
+	if c.Pings > 0 {
+		line("  pings       %d more than recorded, answered", c.Pings)
+	}
+	if r, l := &c.Recorded, &c.Live; r.Count > 0 {
+		line("  answered    after %v (median; recorded %v), at most %v (recorded %v)", round(l.Median), round(r.Median), round(l.Max), round(r.Max))
+	}
+	for _, d := range c.Differences {
+		line("  %-11s %s (frame %d): %s is %s, recorded %s", d.Class, d.Event, d.Frame, d.Field, d.Live, d.Recorded)
+	}
+	for _, e := range c.ExtraMessages {
+		line("  extra       %s", e)
+	}
+	if c.MoreNotListed > 0 {
+		line("  and         %d more", c.MoreNotListed)
+	}
+	for _, m := range c.Messages {
+		if messages || m.Status == "missing" || m.Status == "not sent" || m.Status == "skipped" {
+			line("  %-11s %s %s (frame %d, %s)%s", m.Status, m.From, m.Event, m.Frame, causeText(m.Rule, m.Cause, m.Gap), playedAt(&m))
+		}
+	}
+}
+
+func playedAt(m *play.Message) string {
+	switch {
+	case m.Status == "sent" && m.Error != 0:
+		return fmt.Sprintf(" at %v, off by %v", round(m.At), round(m.Error))
+	case m.Status == "sent" || m.Status == "matched":
+		return fmt.Sprintf(" at %v", round(m.At))
+	}
+	return ""
+}
+
+func causeText(rule string, cause uint64, gap time.Duration) string {
+	if cause == 0 {
+		return fmt.Sprintf("%s, %v after the connection", rule, gap)
+	}
+	return fmt.Sprintf("%s, %v after frame %d", rule, gap, cause)
+}
+
+func mqttName(level uint8) string {
+	switch level {
+	case 3:
+		return "MQTT 3.1"
+	case 4:
+		return "MQTT 3.1.1"
+	}
+	return fmt.Sprintf("MQTT %d", level)
+}
+
+const (
+	planFormat  = "hilnet-play-plan"
+	planVersion = 1 // grows when a key changes its meaning or goes away
+)
+
+// A planDocument is what replay play --plan --json prints. Times are in
+// nanoseconds.
+type planDocument struct {
+	Format        string     `json:"format"`
+	Version       int        `json:"version"`
+	File          string     `json:"file"`
+	As            string     `json:"as"`
+	Conversations []planItem `json:"conversations"`
+	NotMQTT       uint64     `json:"not_mqtt"`
+	Unlisted      uint64     `json:"unlisted_conversations"`
+	Problem       string     `json:"problem,omitempty"`
+}
+
+type planItem struct {
+	ID        uint64        `json:"id"`
+	Client    string        `json:"client"`
+	Server    string        `json:"server"`
+	MQTTLevel uint8         `json:"mqtt_level"`
+	Flags     []string      `json:"flags"`
+	Refused   string        `json:"refused,omitempty"`
+	Start     time.Duration `json:"start"`
+	Events    []planEvent   `json:"events"`
+}
+
+type planEvent struct {
+	From  string        `json:"from"`
+	Event string        `json:"event"`
+	Frame uint64        `json:"frame"`
+	At    time.Duration `json:"at"` // since the first frame of the capture
+	Rule  string        `json:"rule"`
+	Cause uint64        `json:"cause_frame"` // 0: the connection
+	Gap   time.Duration `json:"gap"`
+}
+
+// showPlan shows what would be played.
+func (c *cli) showPlan(name string, s *script.Script, as script.Role, f *playFlags) error {
+	doc := planDocument{Format: planFormat, Version: planVersion, File: name, As: as.String(), Conversations: []planItem{}, NotMQTT: s.Skipped, Unlisted: s.Unlisted}
+	if s.Problem != nil {
+		doc.Problem = s.Problem.Error()
+	}
+	for _, v := range s.Conversations {
+		item := planItem{
+			ID: v.ID, Client: v.Client.String(), Server: v.Server.String(), MQTTLevel: v.Version, Flags: v.Flags.List(),
+			Refused: v.Unplayable(as, f.synthetic), Start: v.Begin, Events: []planEvent{},
+		}
+		for i := range v.Events {
+			e := &v.Events[i]
+			p := planEvent{From: e.From.String(), Event: e.Label(), Frame: e.Frame, At: e.At, Rule: e.Rule.String(), Gap: e.Gap}
+			if e.Cause >= 0 {
+				p.Cause = v.Events[e.Cause].Frame
+			}
+			item.Events = append(item.Events, p)
+		}
+		doc.Conversations = append(doc.Conversations, item)
+	}
+	if f.asJSON {
+		return c.writeJSON(doc)
+	}
+	line := func(format string, args ...any) { fmt.Fprintln(c.stdout, printable(fmt.Sprintf(format, args...))) }
+	line("%s: %s", name, s.Summary())
+	for _, v := range doc.Conversations {
+		line("")
+		line("conversation %d: %s to %s", v.ID, v.Client, v.Server)
+		if len(v.Flags) > 0 {
+			line("  capture     %s", strings.Join(v.Flags, ", "))
+		}
+		if v.Refused != "" {
+			line("  refused     %s", v.Refused)
+		}
+		for _, e := range v.Events {
+			line("  %12v  %-6s %-14s frame %d, %s", round(e.At), e.From, e.Event, e.Frame, causeText(e.Rule, e.Cause, e.Gap))
+		}
+	}
+	return nil
+}

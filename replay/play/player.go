@@ -1,0 +1,255 @@
+package play
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hilnet/mqtt/codec"
+	"hilnet/replay/script"
+	"hilnet/sim"
+)
+
+// ErrNothing says that no conversation can be played; it is wrapped with why.
+var ErrNothing = errors.New("nothing can be played")
+
+// A Player plays one side of a script.
+type Player struct {
+	cfg      Config
+	sessions []*session // in the order of the script
+	byIndex  map[int]*session
+	refused  []*Conversation
+	left     int // sessions that have not ended
+	began    sim.Time
+	based    bool     // base is known
+	base     sim.Time // the moment of the capture's first frame
+	origin   time.Duration
+	// clientNumber counts the clients, by recorded client identifier.
+	clientNumber map[string]int
+	accepting    *sim.Timer
+	strangers    int // connections beyond the script
+	sentBytes    int
+	done         bool
+}
+
+// New sees what of the script can be played.
+func New(cfg Config) (*Player, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	p := &Player{cfg: cfg, byIndex: map[int]*session{}, clientNumber: map[string]int{}}
+	var reasons []string
+	wanted := 0
+	for i, c := range cfg.Script.Conversations {
+		if len(cfg.Only) > 0 && !slices.Contains(cfg.Only, c.ID) {
+			continue
+		}
+		wanted++
+		if why := c.Unplayable(cfg.As, cfg.Synthetic); why != "" {
+			p.refused = append(p.refused, refusal(c, why))
+			if line := fmt.Sprintf("conversation %d: %s", c.ID, why); len(reasons) < maxReasons {
+				reasons = append(reasons, line)
+			}
+			continue
+		}
+		s := newSession(p, i, c)
+		if p.clientNumber[s.recordedID] == 0 || s.recordedID == "" {
+			p.clientNumber[s.recordedID] = len(p.clientNumber) + 1
+		}
+		p.sessions = append(p.sessions, s)
+		p.byIndex[i] = s
+	}
+	switch {
+	case wanted == 0 && len(cfg.Only) > 0:
+		return nil, fmt.Errorf("%w: there is no such MQTT conversation; --plan lists them", ErrNothing)
+	case wanted == 0:
+		return nil, fmt.Errorf("%w: no MQTT conversation in %d frames", ErrNothing, cfg.Script.Frames)
+	case len(p.sessions) == 0:
+		return nil, fmt.Errorf("%w as %v: %s", ErrNothing, cfg.As, strings.Join(reasons, "; "))
+	}
+	p.left = len(p.sessions)
+	p.origin = p.sessions[0].of.Begin
+	return p, nil
+}
+
+// maxReasons bounds the refusals that an error names.
+const maxReasons = 5
+
+// Start begins the play, on the loop.
+func (p *Player) Start() error {
+	p.began = p.cfg.Loop.Now()
+	if p.cfg.As == script.Broker {
+		if err := p.cfg.Network.Listen(p.accept); err != nil {
+			return err
+		}
+		p.accepting = p.cfg.Loop.NewTimer(p.nobody)
+		p.accepting.ResetAfter(p.cfg.Accept)
+		return nil
+	}
+	p.base, p.based = p.began, true
+	for _, s := range p.sessions {
+		if before := p.byIndex[s.of.After]; s.of.After >= 0 && before != nil && p.cfg.Timing != Absolute {
+			continue // it begins when that one has ended
+		}
+		at := p.schedule(s.of.Begin)
+		if p.cfg.Timing == Fast {
+			at = p.began
+		}
+		p.cfg.Loop.At(at, s.begin)
+	}
+	return nil
+}
+
+// schedule is when something recorded would be, by the clock alone.
+func (p *Player) schedule(at time.Duration) sim.Time {
+	return p.base.Add(p.cfg.scaled(max(0, at-p.origin)))
+}
+
+// accept finds the conversation for a connection of the live client.
+func (p *Player) accept(c Conn) *Events {
+	if p.done || !slices.ContainsFunc(p.sessions, func(s *session) bool { return !s.begun && !s.ended }) {
+		p.strangers++
+		return nil
+	}
+	l := &lobby{player: p, conn: c}
+	return &Events{Data: l.data, Closed: l.closed}
+}
+
+// A lobby is a connection that has not said who it is.
+type lobby struct {
+	player *Player
+	conn   Conn
+	rx     []byte
+	events *Events
+	over   bool
+}
+
+func (l *lobby) data(b []byte) {
+	switch {
+	case l.over:
+		return
+	case l.events != nil:
+		l.events.Data(b)
+		return
+	}
+	l.rx = append(l.rx, b...)
+	h, ok, err := codec.ParseHeader(l.rx)
+	if err == nil && (!ok || len(l.rx) < h.Len()) && len(l.rx) < maxLive {
+		return
+	}
+	s := l.player.choose(l.rx)
+	if s == nil {
+		l.over = true
+		l.player.strangers++
+		l.conn.Abort()
+		return
+	}
+	l.events = s.take(l.conn)
+	l.events.Data(l.rx)
+	l.rx = nil
+}
+
+func (l *lobby) closed(err error) {
+	switch {
+	case l.events != nil:
+		l.events.Closed(err)
+	case !l.over:
+		l.over = true
+		l.player.strangers++
+		l.conn.Close()
+	}
+}
+
+// choose returns the session for a connection that begins with a packet: one of
+// the same client identifier, else the next.
+func (p *Player) choose(first []byte) *session {
+	id, known := "", false
+	if raw, ok, err := codec.ParseRaw(first); ok && err == nil {
+		if f, err := script.Parse(first[:raw.Len()], 0); err == nil && f.Type == codec.CONNECT {
+			id, known = string(f.Connect.ClientID), true
+		}
+	}
+	var next *session
+	for _, s := range p.sessions {
+		switch {
+		case s.begun || s.ended:
+			continue
+		case next == nil:
+			next = s
+		}
+		if known && s.recordedID == id {
+			next = s
+			break
+		}
+	}
+	if next == nil {
+		return nil
+	}
+	if !p.based {
+		p.base, p.based = p.cfg.Loop.Now().Add(-p.cfg.scaled(next.of.Open-p.origin)), true
+	}
+	p.accepting.ResetAfter(p.cfg.Accept)
+	return next
+}
+
+// nobody ends the play when no connection comes any more.
+func (p *Player) nobody() {
+	busy := false
+	for _, s := range p.sessions {
+		busy = busy || s.begun && !s.ended
+	}
+	if busy {
+		p.accepting.ResetAfter(p.cfg.Accept)
+		return
+	}
+	for _, s := range p.sessions {
+		if !s.begun && !s.ended {
+			s.stop("no client connected within %v", p.cfg.Accept)
+		}
+	}
+}
+
+// ended goes on when a session has.
+func (p *Player) ended(s *session) {
+	p.left--
+	if p.accepting != nil {
+		p.accepting.ResetAfter(p.cfg.Accept)
+	}
+	if p.cfg.As == script.Client && p.cfg.Timing != Absolute {
+		for _, next := range p.sessions {
+			if next.of.After == s.index && !next.begun {
+				gap := p.cfg.scaled(next.of.AfterGap)
+				if p.cfg.Timing == Fast {
+					gap = 0
+				}
+				p.cfg.Loop.After(gap, next.begin)
+			}
+		}
+	}
+	if p.left > 0 || p.done {
+		return
+	}
+	p.done = true
+	if p.accepting != nil {
+		p.accepting.Stop()
+	}
+	// What was written last is still to go out.
+	p.cfg.Loop.After(0, func() {
+		p.cfg.Network.Stop()
+		if p.cfg.Done != nil {
+			p.cfg.Done()
+		}
+	})
+}
+
+// Stop ends the play before its time.
+func (p *Player) Stop(why string) {
+	for _, s := range p.sessions {
+		s.stop("%s", why)
+	}
+}
+
+// Ended reports whether everything was played.
+func (p *Player) Ended() bool { return p.done }
