@@ -153,7 +153,7 @@ func (d *device) observe(e *trace.Event) {
 	case trace.KindReceived:
 		d.queued = int(e.Count)
 	case trace.KindMessageGet:
-		if e.Status != 0 {
+		if !took(e) {
 			return
 		}
 		d.queued--

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"hilnet/mqtt"
 	"hilnet/scenarios"
 	"hilnet/sim"
 	"hilnet/trace"
@@ -49,12 +50,14 @@ var detectors = []struct {
 	{"session_lost_to_one_ping", newShortPing},
 	{"keepalive_stopped", newKeepaliveStopped},
 	{"callback_blocked_client", newCallbacks},
+	{"callback_never_returned", newStuckCallback},
 	{"retry_limit_bypassed", newRetriesBeyond},
 	{"retries_exhausted", newRetriesExhausted},
 	{"connack_with_data_refused", newConnackRefused},
 	{"connect_never_ends", newConnectNeverEnds},
 	{"disconnect_told_late", newToldLate},
 	{"application_stopped_reading", newNotReading},
+	{"message_blocks_queue", newBlocked},
 	{"pool_exhausted", newExhausted},
 	{"arp_queue_overflow", newARPOverflow},
 	{"half_open_peer", newHalfOpen},
@@ -169,6 +172,12 @@ func sends(e *trace.Event) bool {
 	return false
 }
 
+// took reports whether a message_get took its message out of the queue, whole or
+// cut.
+func took(e *trace.Event) bool {
+	return e.Status == 0 || e.Status == uint32(mqtt.InsufficientBufferSpace) && e.Text != mqtt.TextBlocked
+}
+
 // follow keeps what several detectors need.
 func (w *watch) follow(e *trace.Event) {
 	if sends(e) {
@@ -193,7 +202,7 @@ func (w *watch) follow(e *trace.Event) {
 			w.unread = append(w.unread, e.T)
 		}
 	case trace.KindMessageGet:
-		if e.Status == 0 && len(w.unread) > 0 {
+		if took(e) && len(w.unread) > 0 {
 			w.unread = w.unread[1:]
 		}
 	}

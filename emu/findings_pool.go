@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"hilnet/mqtt"
 	"hilnet/scenarios"
 	"hilnet/sim"
 	"hilnet/trace"
@@ -249,6 +250,41 @@ func (d *notReading) end(sim.Time) { d.told = false }
 func (d *notReading) text() string {
 	return fmt.Sprintf("when the pool was empty, at %s, %d messages waited for message_get, the oldest for %s",
 		span(time.Duration(d.empty)), d.unread, span(d.empty.Sub(d.oldest)))
+}
+
+// blocked: message_get fails again and again at the same message.
+type blocked struct {
+	w    *watch
+	h    *hits
+	size int
+	last uint64 // hash of the message that was in the way; it counts once
+	most int
+}
+
+func newBlocked(w *watch, h *hits) detector { return &blocked{w: w, h: h} }
+
+func (d *blocked) add(e *trace.Event) {
+	if e.Node != d.w.name || e.Kind != trace.KindMessageGet {
+		return
+	}
+	if e.Text != mqtt.TextBlocked {
+		d.last = 0
+		return
+	}
+	d.most = max(d.most, len(d.w.unread)-1)
+	if e.Hash != d.last {
+		if d.last = e.Hash; d.h.n == 0 {
+			d.size = e.Len
+		}
+		d.h.add(e.T, e.Seq)
+	}
+}
+
+func (d *blocked) end(sim.Time) { d.last = 0 }
+
+func (d *blocked) text() string {
+	return fmt.Sprintf("a message of %d bytes does not fit the buffers of message_get: it stays in the queue, and up to %s behind it, with their packets%s",
+		d.size, plural(d.most, "message"), d.h.times())
 }
 
 // exhausted: frames and control packets that found no packet.

@@ -110,6 +110,50 @@ func (d *callbacks) text() string {
 	return fmt.Sprintf("the application's %s kept the MQTT thread waiting for %s, with the client's mutex held%s", d.name, span(d.longest), d.h.times())
 }
 
+// stuckCallback: one of the application's has not come back.
+type stuckCallback struct {
+	w      *watch
+	h      *hits
+	name   string
+	since  sim.Time
+	seq    uint64
+	open   bool
+	lasted time.Duration
+}
+
+func newStuckCallback(w *watch, h *hits) detector { return &stuckCallback{w: w, h: h} }
+
+func (d *stuckCallback) add(e *trace.Event) {
+	if e.Node != d.w.name || e.Kind != trace.KindWait {
+		return
+	}
+	name, still := strings.CutPrefix(e.Text, "still "+callbackWaits)
+	if !still {
+		name = strings.TrimPrefix(e.Text, callbackWaits)
+	}
+	switch name, _, _ = strings.Cut(name, ","); {
+	case still:
+		d.open, d.since, d.seq = true, e.T.Add(-longCallback), e.Seq
+		if d.h.n == 0 {
+			d.name = name
+		}
+	case d.open && strings.HasPrefix(e.Text, callbackWaits) && e.T.Add(-time.Duration(e.Count)) <= d.since:
+		d.open = false // it is back; what ran inside it began later
+	}
+}
+
+func (d *stuckCallback) end(now sim.Time) {
+	if lasted := now.Sub(d.since); d.open && lasted >= longWait {
+		d.h.add(d.since, d.seq)
+		d.lasted = max(d.lasted, lasted)
+	}
+	d.open = false
+}
+
+func (d *stuckCallback) text() string {
+	return fmt.Sprintf("the application's %s has not returned for %s: the MQTT thread stands still, with the client's mutex held%s", d.name, span(d.lasted), d.h.times())
+}
+
 // connackRefused: a CONNACK with something behind it.
 type connackRefused struct {
 	w    *watch
@@ -290,7 +334,7 @@ func (d *loginForgotten) text() string {
 	return "the broker refused the client that it had let in before: login and will are forgotten at every disconnect" + d.h.times()
 }
 
-// refusals: SUBACK 0x80.
+// refusals: SUBACK 0x80, of which the application was not told.
 type refusals struct {
 	w     *watch
 	h     *hits
@@ -304,7 +348,7 @@ const subackFailure = 0x80
 func newRefusals(w *watch, h *hits) detector { return &refusals{w: w, h: h} }
 
 func (d *refusals) add(e *trace.Event) {
-	if e.Node != d.w.name || e.Kind != trace.KindSubscribed || e.QoS != subackFailure {
+	if e.Node != d.w.name || e.Kind != trace.KindSubscribed || e.QoS != subackFailure || e.Status != 0 {
 		return
 	}
 	if d.h.n == 0 {

@@ -107,17 +107,23 @@ func callback(ms int, took time.Duration) trace.Event {
 	return at(ms, trace.Event{Kind: trace.KindWait, Stage: "mqtt", Text: "in callback receive_notify, with the client's mutex held", Count: int64(took)})
 }
 
+func stillIn(ms int) trace.Event {
+	return at(ms, trace.Event{Kind: trace.KindWait, Stage: "mqtt", Text: "still in callback receive_notify, with the client's mutex held"})
+}
+
 func brokerLost(ms int, cause string) trace.Event {
 	return at(ms, trace.Event{Kind: trace.KindBrokerDisconnected, Node: brokerNode, Client: "client", Text: cause})
 }
 
 var (
-	pingreq     = trace.Event{Kind: trace.KindPingReq}
-	pingTimeout = trace.Event{Kind: trace.KindPingTimeout}
-	goneEvent   = trace.Event{Kind: trace.KindDisconnected}
-	received    = trace.Event{Kind: trace.KindReceived}
-	poolEmpty   = trace.Event{Kind: trace.KindPoolEmpty, Text: "interrupt"}
-	off         = trace.Event{Kind: scenarios.KindOff, Text: "power cut"}
+	pingreq      = trace.Event{Kind: trace.KindPingReq}
+	pingTimeout  = trace.Event{Kind: trace.KindPingTimeout}
+	goneEvent    = trace.Event{Kind: trace.KindDisconnected}
+	received     = trace.Event{Kind: trace.KindReceived}
+	blockedEvent = at(6000, trace.Event{Kind: trace.KindMessageGet, Status: uint32(mqtt.InsufficientBufferSpace), Text: mqtt.TextBlocked, Len: 300, Hash: 7})
+
+	poolEmpty = trace.Event{Kind: trace.KindPoolEmpty, Text: "interrupt"}
+	off       = trace.Event{Kind: scenarios.KindOff, Text: "power cut"}
 )
 
 // findingCases have for each kind events that show it, with words of its text,
@@ -182,6 +188,12 @@ var findingCases = []struct {
 		0,
 	},
 	{
+		"callback_never_returned", 9 * time.Second, "the application's receive_notify has not returned for 51s",
+		[][]trace.Event{script(stillIn(10000)), script(stillIn(10000), callback(12000, time.Second))}, // one inside it
+		[][]trace.Event{script(stillIn(10000), callback(12000, 3*time.Second)), script(callback(10000, 20*time.Second)), script(stillIn(57000))},
+		0,
+	},
+	{
 		"retry_limit_bypassed", time.Second, "20 times in 19s, beyond its limit of 10",
 		[][]trace.Event{retries(1, 20)},
 		[][]trace.Event{script(retries(1, 10), tcp(11000, "retry limit, connection ended", 10)), script(retries(1, 9), retries(1, 9))},
@@ -218,6 +230,15 @@ var findingCases = []struct {
 			script(at(5000, received), at(6000, trace.Event{Kind: trace.KindMessageGet}), at(15000, poolEmpty)),
 			script(at(5000, received), at(9000, poolEmpty)),
 			script(at(5000, received), at(15000, off)),
+		},
+		0,
+	},
+	{
+		"message_blocks_queue", 6 * time.Second, "a message of 300 bytes does not fit the buffers of message_get: it stays in the queue, and up to 1 message behind it",
+		[][]trace.Event{script(at(5000, received), at(5000, received), blockedEvent, blockedEvent)},
+		[][]trace.Event{
+			script(at(6000, trace.Event{Kind: trace.KindMessageGet, Status: uint32(mqtt.InsufficientBufferSpace), Text: "cut to the buffers"})),
+			script(at(6000, trace.Event{Kind: trace.KindMessageGet})),
 		},
 		0,
 	},
@@ -261,7 +282,8 @@ var findingCases = []struct {
 	{
 		"refusal_taken_for_grant", 5 * time.Second, `the subscription to "t"`,
 		[][]trace.Event{script(at(5000, trace.Event{Kind: trace.KindSubscribed, Topic: "t", QoS: 0x80}))},
-		[][]trace.Event{script(at(5000, trace.Event{Kind: trace.KindSubscribed, Topic: "t", QoS: 1}))},
+		[][]trace.Event{script(at(5000, trace.Event{Kind: trace.KindSubscribed, Topic: "t", QoS: 1})),
+			script(at(5000, trace.Event{Kind: trace.KindSubscribed, Topic: "t", QoS: 0x80, Status: 0x10008}))}, // told
 		0,
 	},
 }
@@ -308,6 +330,60 @@ func TestEachKindOfFindingIsFoundAndNothingNearIt(t *testing.T) {
 			if known := func(q scenarios.Quirk) bool { return q.Name == quirk }; quirk != "" && !slices.ContainsFunc(scenarios.QuirkList(), known) {
 				t.Errorf("%s: there is no quirk %q", k.Name, quirk)
 			}
+		}
+	}
+}
+
+// What the client writes of a callback that waits for ever is what the detector
+// reads; a device that is switched off meanwhile says nothing more.
+func TestACallbackThatNeverReturnsIsFound(t *testing.T) {
+	const text = `
+version: 1
+name: x
+duration: 60s
+devices: [{app: stuck}]
+broker: {kind: model}
+timeline:
+  - {at: 10s, do: broker_publish, topic: t, payload: one}
+  - {at: 20s, do: broker_publish, topic: t, payload: two}
+`
+	for _, c := range []struct {
+		takes  time.Duration // -1: for ever
+		more   string
+		finds  string
+		moment time.Duration
+	}{
+		{-1, "", "callback_never_returned", 10 * time.Second},
+		{-1, "  - {at: 30s, do: power_cut}\n", "callback_never_returned", 10 * time.Second},
+		{-1, "  - {at: 12s, do: power_cut}\n", "", 0},
+		{3 * time.Second, "", "callback_blocked_client", 10 * time.Second},
+		{0, "", "", 0},
+	} {
+		app := func(task *sim.Task, client *mqtt.Client) {
+			client.ReceiveNotifySet(func(client *mqtt.Client, _ int) {
+				thread := client.Kernel().Current().Task()
+				if c.takes >= 0 {
+					thread.Sleep(c.takes)
+					return
+				}
+				var never sim.Cond
+				thread.Wait(&never, -1)
+			})
+			client.Connect(brokerAt, 60, true, 500)
+			client.Subscribe("t", 0)
+		}
+		r, err := Run(t.Context(), load(t, text+c.more), Options{Apps: map[string]App{"stuck": app}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, f := range r.Outcome.Findings {
+			if names = append(names, f.Name); f.Name == c.finds && time.Duration(f.T).Round(time.Second) != c.moment {
+				t.Errorf("%s at %v, want %v", f.Name, f.T, c.moment)
+			}
+		}
+		if got := strings.Join(names, " "); got != c.finds && got != strings.TrimSpace(c.finds+" half_open_peer") {
+			t.Errorf("%v %s: findings %q, want %q", c.takes, c.more, got, c.finds)
 		}
 	}
 }

@@ -173,6 +173,25 @@ devices:
 links: [{delay: 200ms, rate: 9600bit, queue: {packets: 20}}]
 broker: {kind: model}
 `,
+	// What the application sets for one connection, and buffers that it reads into.
+	`
+version: 1
+name: calls
+duration: 12s
+devices:
+  - mqtt: {keepalive: 60s, topic_buffer: 64KiB, message_buffer: 1MiB}
+    steps:
+      - login: {user: me, password: word}
+      - will: {topic: will, message: last words, qos: 0, retain: false}
+      - connect
+      - subscribe: {topic: "#", qos: 0}
+      - sleep: 3s
+      - message_get: all
+broker: {kind: model}
+timeline:
+  - {at: 1s, do: broker_publish, topic: commands, payload: one}
+  - {at: 8s, do: power_cut}
+`,
 	// A message that is kept for a late subscriber.
 	`
 version: 1

@@ -3,7 +3,6 @@ package emu
 import (
 	"crypto/sha256"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -137,76 +136,39 @@ func TestTheBugsShowAndVanishWithoutQuirks(t *testing.T) {
 	}
 }
 
-// quirkShown names, for each quirk, a scenario of the library whose run is
-// another one without it; shownElsewhere what shows those that no scenario can.
-var quirkShown = map[string]string{
-	"unread_leak":                 "5c-disconnect-leak",
-	"malformed_publish_leak":      "9-scripted-peer-quirks",
-	"connack_alone":               "connack-with-data",
-	"connack_race":                "keepalive-lost",
-	"no_establish_notify":         "3e-nonblocking-extended-notify",
-	"silent_connect_failure":      "3e-nonblocking-extended-notify",
-	"delete_connecting_hang":      "9d-delete-while-connecting",
-	"delete_without_disconnect":   "delete-leak",
-	"pool_deadlock":               "pool-deadlock",
-	"copy_drop":                   "4a-pool8x256-qos0-flood",
-	"copy_whole_rest":             "4a-pool8x256-qos0-flood",
-	"pubrec_queued_twice":         "9-scripted-peer-quirks",
-	"keepalive_wrap":              "keepalive-wrap",
-	"short_ping_timeout":          "one-lost-ping",
-	"disconnect_forever":          "keepalive-lost",
-	"id_restart":                  "5a-broker-crash-dup-retransmit",
-	"failed_publish_kept":         "pool-starved",
-	"probe_bypasses_retry_limit":  "publish-loop",
-	"no_ack_every_second_segment": "6-chained-publish-256b-pool",
-	"silent_reset":                "2c-dead-link-keepalive4",
-}
-
-var shownElsewhere = map[string]string{
-	"half_open_retransmit":         "mqtt/quirks_test.go",
-	"chain_tail_lost":              "mqtt/quirks_test.go",
-	"pubcomp_stale_id":             "mqtt/quirks_test.go",
-	"credentials_cleared":          "mqtt/quirks_test.go",
-	"will_flags_sticky":            "mqtt/quirks_test.go",
-	"qos3_accepted":                "mqtt/quirks_test.go",
-	"any_segment_is_duplicate_ack": "stack/embedded/send_test.go",
-	"fin_wait2_forever":            "stack/embedded/close_test.go",
-	"window_from_old_ack":          "stack/embedded/send_test.go",
-	"out_of_order_starves_pool":    "stack/embedded/receive_test.go",
-}
-
+// Each quirk has a scenario among those of quirks that it makes pass: without it,
+// and with all others, one of the expectations does not hold any more.
 func TestEachQuirkIsShownByAScenario(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector has nothing to find here")
 	}
-	want := map[string]string{}
+	inGroup := map[string]bool{}
+	for _, e := range scenarios.Library() {
+		inGroup[e.Name] = e.Group == "quirks"
+	}
+	shows := map[string]bool{}
 	for _, q := range scenarios.QuirkList() {
-		name := quirkShown[q.Name]
-		if name == "" {
-			showsQuirk(t, q.Name)
+		shows[q.Scenario] = true
+		if !inGroup[q.Scenario] {
+			t.Errorf("%s: %q is none of the scenarios of quirks", q.Name, q.Scenario)
 			continue
 		}
-		if want[name] == "" {
-			_, want[name] = outcomeOf(t, name, "", "default")
+		with, _ := outcomeOf(t, q.Scenario, "", "default")
+		if with.Verdict != Pass {
+			t.Errorf("%s: %s with the quirk: %s", q.Name, q.Scenario, strings.Join(failed(with), "\n"))
 		}
-		if _, got := outcomeOf(t, name, "", "default -"+q.Name); got == want[name] {
-			t.Errorf("%s is the same without %s", name, q.Name)
+		without, _ := outcomeOf(t, q.Scenario, "", "default -"+q.Name)
+		if without.Verdict != Fail {
+			t.Errorf("%s: %s passes without it too", q.Name, q.Scenario)
+		}
+		if none, _ := outcomeOf(t, q.Scenario, "", "none"); none.Verdict != Fail {
+			t.Errorf("%s: %s passes without any", q.Name, q.Scenario)
 		}
 	}
-	for name := range maps.Keys(quirkShown) {
-		if !slices.ContainsFunc(scenarios.QuirkList(), func(q scenarios.Quirk) bool { return q.Name == name }) {
-			t.Errorf("%s is no quirk any more", name)
+	for name, is := range inGroup {
+		if is && !shows[name] {
+			t.Errorf("%s shows no quirk", name)
 		}
-	}
-}
-
-// showsQuirk sees that the file which shows a quirk names it.
-func showsQuirk(t *testing.T, name string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(linktest.Root(t), filepath.FromSlash(shownElsewhere[name])))
-	field := strings.ReplaceAll(name, "_", "")
-	if shownElsewhere[name] == "" || err != nil || !strings.Contains(strings.ToLower(string(text)), "."+field+" =") && !strings.Contains(string(text), `"`+name+`": {`) {
-		t.Errorf("nothing shows %s (%v)", name, err)
 	}
 }
 

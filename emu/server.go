@@ -248,15 +248,16 @@ func (s *server) pump(c *serverConn) {
 }
 
 // publish sends a message of the broker's own to its subscribers.
-func (s *server) publish(topic string, m *scenarios.Message, n int) {
-	payload := m.Render(n, s.now())
+func (s *server) publish(a *scenarios.Action, n int) {
+	topic, qos := a.Topic, uint8(a.QoS)
+	payload := a.Render(n, s.now())
 	if s.broker == nil {
 		s.world.trace.Emit(trace.Event{
 			Kind: trace.KindDrop, Node: brokerNode, Stage: "broker", Reason: broker.DropCrash,
-			Topic: topic, QoS: uint8(m.QoS), Len: len(payload), Text: "the broker is down",
+			Topic: topic, QoS: qos, Len: len(payload), Text: "the broker is down",
 		})
 		return
 	}
-	must(s.broker.Publish(s.now(), topic, payload, uint8(m.QoS), m.Retain))
+	must(s.broker.Publish(s.now(), topic, payload, qos, a.Retain))
 	s.flush()
 }

@@ -52,6 +52,10 @@ func (d *device) step(t *sim.Task, s *scenarios.Step) {
 			d.do(t, s.Repeat.Do)
 			t.Sleep(0) // rounds that take no time must not keep the run from being stopped
 		}
+	case s.Login != nil:
+		d.client.LoginSet([]byte(s.Login.User), []byte(s.Login.Password))
+	case s.Will != nil:
+		d.client.WillMessageSet([]byte(s.Will.Topic), []byte(s.Will.Message), s.Will.Retain, uint8(s.Will.QoS))
 	case s.Delete != nil:
 		d.wanted = false
 		d.client.Delete()
@@ -78,19 +82,17 @@ func (d *device) restart(t *sim.Task) {
 	t.Wait(&never, -1)
 }
 
-// Sizes of the buffers that message_get copies into: larger than any message
-// that a device with a pool of kilobytes can hold.
-const (
-	topicBuffer   = 64 << 10
-	messageBuffer = 1 << 20
-)
-
+// messageGet takes one message, or all. An application that gets one cut goes on
+// with the next; one that is told nothing but that its buffers are too small does
+// not try for ever.
 func (d *device) messageGet(which scenarios.MessageGet) {
 	if d.topicRead == nil {
-		d.topicRead, d.messageRead = make([]byte, topicBuffer), make([]byte, messageBuffer)
+		d.topicRead, d.messageRead = make([]byte, d.cfg.MQTT.TopicBuffer), make([]byte, d.cfg.MQTT.MessageBuffer)
 	}
 	for {
-		if _, _, s := d.client.MessageGet(d.topicRead, d.messageRead); s != mqtt.Success || which == scenarios.GetOne {
+		topic, message, s := d.client.MessageGet(d.topicRead, d.messageRead)
+		cut := s == mqtt.InsufficientBufferSpace && topic+message > 0
+		if s != mqtt.Success && !cut || which == scenarios.GetOne {
 			return
 		}
 	}

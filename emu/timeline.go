@@ -254,7 +254,7 @@ func (w *World) apply(p *plan, id int) (undo func()) {
 		w.device(a.Device).pool.Restore(a.Packets)
 		return nil
 	case scenarios.BrokerPublish:
-		w.server.publish(a.Topic, &a.Message, p.times)
+		w.server.publish(a, p.times)
 		return nil
 	case scenarios.ResetDevice:
 		w.device(a.Device).reset("reboot")

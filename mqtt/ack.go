@@ -3,6 +3,7 @@ package mqtt
 import (
 	"encoding/binary"
 
+	"hilnet/mqtt/codec"
 	"hilnet/nic"
 	"hilnet/sim/rtos"
 	"hilnet/trace"
@@ -187,8 +188,8 @@ func (c *Client) acked(kind uint8, id uint16, p *nic.Packet) {
 	c.forget(p)
 }
 
-// processSubUnsubAck is _nxd_mqtt_process_sub_unsub_ack. What the SUBACK grants
-// is not looked at: 0x80, a refusal, counts like any other.
+// processSubUnsubAck is _nxd_mqtt_process_sub_unsub_ack. NetX does not look at what
+// the SUBACK grants: 0x80, a refusal, counts like any other.
 func (c *Client) processSubUnsubAck(p *nic.Packet, kind uint8, remaining, offset int) {
 	var b [3]byte
 	if n, status := p.ExtractOffset(offset, b[:]); status != Success || n < 2 {
@@ -203,8 +204,9 @@ func (c *Client) processSubUnsubAck(p *nic.Packet, kind uint8, remaining, offset
 			if remaining != 3 {
 				return
 			}
-			c.emit(trace.Event{Kind: trace.KindSubscribed, Topic: q.topic, ID: id, QoS: b[2]})
+			refused := c.subscriptionAnswered(q.topic, id, b[2])
 			c.acked(kind, id, q.p)
+			c.tellRefusal(refused, q.topic, id)
 			return
 		case kind == packetUnsuback && asked == packetUnsubscribe:
 			if remaining != 2 {
@@ -214,5 +216,22 @@ func (c *Client) processSubUnsubAck(p *nic.Packet, kind uint8, remaining, offset
 			c.acked(kind, id, q.p)
 			return
 		}
+	}
+}
+
+// subscriptionAnswered reports the code of a SUBACK, and whether the application
+// has to be told that it is a refusal.
+func (c *Client) subscriptionAnswered(filter string, id uint16, code byte) (refused bool) {
+	e := trace.Event{Kind: trace.KindSubscribed, Topic: filter, ID: id, QoS: code}
+	if refused = code == codec.SubscribeFailed && !c.quirks.SubackRefusalIgnored; refused {
+		e.Status = uint32(ServerMessageFailure)
+	}
+	c.emit(e)
+	return refused
+}
+
+func (c *Client) tellRefusal(refused bool, filter string, id uint16) {
+	if refused && c.SubscribeRefusedNotify != nil {
+		c.callback("subscribe_refused_notify", func() { c.SubscribeRefusedNotify(c, filter, id) })
 	}
 }

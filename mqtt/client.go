@@ -106,6 +106,11 @@ type Client struct {
 	// returns true it owns the packet and the client forgets it.
 	PacketReceiveNotify func(c *Client, p *nic.Packet) bool
 
+	// SubscribeRefusedNotify is called when the broker has refused a subscription
+	// (SUBACK 0x80), after AckReceiveNotify. NetX has nothing of the kind: with the
+	// quirk SubackRefusalIgnored nobody is told.
+	SubscribeRefusedNotify func(c *Client, filter string, id uint16)
+
 	cfg    Config
 	quirks Quirks
 	kernel *rtos.Kernel
@@ -126,6 +131,8 @@ type Client struct {
 	receiveReady bool // arriving data raise the receive event
 	deleted      bool
 	cleanSession bool
+
+	running runningCallbacks
 
 	keepalive       rtos.Ticks
 	pingTimeout     rtos.Ticks
@@ -348,18 +355,5 @@ func (c *Client) setState(s State) {
 	if c.state != s {
 		c.state = s
 		c.emit(trace.Event{Kind: KindState, Text: s.String(), Count: int64(s)})
-	}
-}
-
-// callback runs a function of the application and notes if it made its thread
-// wait, since the mutex is held all the while.
-func (c *Client) callback(name string, fn func()) {
-	since := c.kernel.Loop().Now()
-	fn()
-	if took := c.kernel.Loop().Now().Sub(since); took > 0 {
-		c.emit(trace.Event{
-			Kind: trace.KindWait, Stage: c.kernel.Current().Name(), Count: int64(took),
-			Text: "in callback " + name + ", with the client's mutex held",
-		})
 	}
 }

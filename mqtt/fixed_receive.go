@@ -245,11 +245,13 @@ func (c *Client) subscribed(id uint16, codes []byte) error {
 	}
 	e := &f.filters[i]
 	e.id, e.granted = 0, true
-	c.emit(trace.Event{Kind: trace.KindSubscribed, Topic: e.name, ID: id, QoS: codes[0]})
-	if codes[0] == codec.SubscribeFailed {
+	name := e.name
+	refused := c.subscriptionAnswered(name, id, codes[0])
+	if refused {
 		f.filters = slices.Delete(f.filters, i, i+1)
 	}
 	c.notifyAck(packetSuback, id, nil)
+	c.tellRefusal(refused, name, id)
 	return nil
 }
 

@@ -32,6 +32,8 @@ type Quirks struct {
 	IDRestart               bool
 	FailedPublishKept       bool
 	QoS3Accepted            bool
+	SubackRefusalIgnored    bool
+	SmallBufferBlocks       bool
 }
 
 // A Quirk describes one switch.
@@ -181,6 +183,18 @@ var quirkTable = []Quirk{
 		"publish() with QoS 3 sends a malformed packet; else it returns 0x10009.",
 		"_nxde_mqtt_client_publish", "",
 		func(q *Quirks) *bool { return &q.QoS3Accepted },
+	},
+	{
+		"suback_refusal_ignored",
+		"A SUBACK that refuses the subscription (0x80) counts as a grant, and nobody is told; else the application is.",
+		"_nxd_mqtt_process_sub_unsub_ack", "",
+		func(q *Quirks) *bool { return &q.SubackRefusalIgnored },
+	},
+	{
+		"small_buffer_blocks",
+		"A message that does not fit the buffers of message_get stays at the head of the queue, for ever in the way of those behind it, and its length is not told; else what fits is copied, the rest is dropped, and both lengths are told.",
+		"_nxd_mqtt_client_message_get", "#385",
+		func(q *Quirks) *bool { return &q.SmallBufferBlocks },
 	},
 }
 

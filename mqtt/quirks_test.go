@@ -9,6 +9,7 @@ import (
 	"hilnet/mqtt/codec"
 	"hilnet/nic"
 	"hilnet/sim/rtos"
+	"hilnet/trace"
 )
 
 // quirkCases show every quirk with the bug and without it: what each plays ends
@@ -331,6 +332,43 @@ var quirkCases = map[string]struct {
 		},
 		on:  "10 tcp send NX_TX_QUEUE_DEPTH, wait 10|10 publish NXD_MQTT_COMMUNICATION_FAILURE|10 depth 1, free 15",
 		off: "10 tcp send NX_TX_QUEUE_DEPTH, wait 10|10 publish NXD_MQTT_COMMUNICATION_FAILURE|10 depth 0, free 16",
+	},
+	"suback_refusal_ignored": {
+		play: func(w *wire) {
+			w.connected0(0, true)
+			w.mute[8] = true
+			w.c.SubscribeRefusedNotify = func(_ *mqtt.Client, filter string, id uint16) { w.say("refused %s id=%d", filter, id) }
+			w.at(10, func() { w.app(func(*rtos.Thread) { w.mutely(func() { w.c.Subscribe("secret", 1) }) }) })
+			w.at(20, func() { w.segment([]byte{0x90, 3, 0, 1, 0x80}) })
+			w.at(30, func() {
+				e := w.kinds(trace.KindSubscribed)[0]
+				w.say("%s code %#x status %v, %d queued", e.Topic, e.QoS, mqtt.Status(e.Status), w.c.TransmitDepth())
+			})
+		},
+		on:  "20 cb ack 9 id=1|30 secret code 0x80 status NX_SUCCESS, 0 queued",
+		off: "20 cb ack 9 id=1|20 refused secret id=1|30 secret code 0x80 status NXD_MQTT_SERVER_MESSAGE_FAILURE, 0 queued",
+	},
+	"small_buffer_blocks": {
+		play: func(w *wire) {
+			w.connected0(0, true)
+			w.at(10, func() {
+				w.mutely(func() { w.deliver(publish("topic", "123456", 0, 0)); w.deliver(publish("t", "x", 0, 0)) })
+			})
+			w.at(20, func() {
+				w.app(func(*rtos.Thread) {
+					for range 3 {
+						topic, body := make([]byte, 4), make([]byte, 5)
+						n, m, status := w.c.MessageGet(topic, body)
+						w.say("%d %d %q %q %v, %d waiting", n, m, topic[:min(n, 4)], body[:min(m, 5)], status, w.c.ReceiveDepth())
+					}
+					w.say("free %d, %d drops", w.pool.Free(), len(w.kinds(trace.KindDrop)))
+				})
+			})
+		},
+		on: `20 0 0 "" "" NXD_MQTT_INSUFFICIENT_BUFFER_SPACE, 2 waiting|20 0 0 "" "" NXD_MQTT_INSUFFICIENT_BUFFER_SPACE, 2 waiting|` +
+			`20 0 0 "" "" NXD_MQTT_INSUFFICIENT_BUFFER_SPACE, 2 waiting|20 free 14, 0 drops`,
+		off: `20 5 6 "topi" "12345" NXD_MQTT_INSUFFICIENT_BUFFER_SPACE, 1 waiting|20 1 1 "t" "x" NX_SUCCESS, 0 waiting|` +
+			`20 0 0 "" "" NXD_MQTT_NO_MESSAGE, 0 waiting|20 free 16, 1 drops`,
 	},
 	"qos3_accepted": {
 		play: func(w *wire) {

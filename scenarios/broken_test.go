@@ -132,7 +132,7 @@ var broken = []brokenScenario{
 	{connect, "      - every: {period: 1s}\n", "8:16", `lacks the key "do"`, "do:"},
 	{connect, "      - every: {period: 1s, do: []}\n", "8:33", "0 entries", "between 1 and 5000"},
 	{connect, "      - wait_for: {event: conected}\n", "8:27", `"conected"`, `did you mean "connected"?`},
-	{"qos: 1", "qos: 3", "9:48", "not a quality of service", "0, 1 or 2"},
+	{"qos: 1", "qos: 4", "9:48", "not a quality of service", "0, 1 or 2"},
 	{"payload: x", "payload: x, size: 3B", "9:18", "either a payload or a size", "remove one"},
 	{"topic: a/b", "topic: a/#", "9:26", "not a topic name", "without"},
 	{connect, "      - subscribe: {topic: a#}\n", "8:28", "not a topic filter", "alone"},

@@ -53,5 +53,6 @@ func (c *checker) action(path string, a *Action) {
 		}
 		c.topicName(path+".topic", a.Topic)
 		c.message(path, &a.Message)
+		c.qos(path, int(a.QoS), 2)
 	}
 }

@@ -31,6 +31,9 @@ func (c *checker) steps(path string, steps []Step) {
 		case s.Publish != nil:
 			c.topicName(p+".topic", s.Publish.Topic)
 			c.message(p, &s.Publish.Message)
+			c.qos(p, int(s.Publish.QoS), 3)
+		case s.Will != nil:
+			c.topicName(p+".topic", s.Will.Topic)
 		case s.Every != nil:
 			c.steps(p+".do", s.Every.Do)
 		case s.Repeat != nil:
@@ -55,7 +58,10 @@ func (c *checker) message(path string, m *Message) {
 	if m.Payload != "" && m.Size > 0 {
 		c.failf(path, "remove one of them", "a message has either a payload or a size")
 	}
-	if m.QoS > 2 {
-		c.failf(path+".qos", "write 0, 1 or 2", "%d is not a quality of service", m.QoS)
+}
+
+func (c *checker) qos(path string, qos, most int) {
+	if qos > most {
+		c.failf(path+".qos", "write 0, 1 or 2", "%d is not a quality of service", qos)
 	}
 }

@@ -42,6 +42,9 @@ func (Profile) Values() []string { return []string{string(ProfileNetX), string(P
 // subscribe, with 2; with quirks: none it does.
 type QoS uint8
 
+// AnyQoS is what an application may pass as one: 3 as well.
+type AnyQoS uint8
+
 // BrokerKind is what stands at the other end.
 type BrokerKind string
 

@@ -81,6 +81,11 @@ var findingKinds = []FindingKind{
 		"Only set an event flag in the callback, and work in a thread of your own.", "",
 	},
 	{
+		"callback_never_returned", SeverityError,
+		"A callback of the application has not returned for 5 s or longer, up to the end of the run. It runs in the MQTT thread with the client's mutex held: nothing is received or sent any more, and every call of the client waits for ever.",
+		"Never wait in a callback without a limit, least of all for something that the MQTT thread has to do.", "",
+	},
+	{
 		"retry_limit_bypassed", SeverityError,
 		"TCP sent the same data again more often than the retry limit allows: a send that once waited for window or queue lifts the limit, so the dead connection does not end while the application goes on publishing.",
 		"Disconnect when publish fails several times; do not wait for disconnect_notify.", "probe_bypasses_retry_limit",
@@ -111,6 +116,11 @@ var findingKinds = []FindingKind{
 		"Call message_get until it returns NXD_MQTT_NO_MESSAGE, whenever receive_notify was called.", "",
 	},
 	{
+		"message_blocks_queue", SeverityError,
+		"A received message is longer than the buffers of message_get, which returns 0x1000D and leaves it at the head of the queue: no message behind it can be read, and all keep their packets.",
+		"Give message_get buffers for the longest message that anybody may publish, or disconnect.", "small_buffer_blocks",
+	},
+	{
 		"pool_exhausted", SeverityWarning,
 		"The packet pool was empty when a frame arrived or a control packet was to be sent: both go without a word.",
 		"Give the pool more packets, or publish more slowly than the link carries.", "",
@@ -138,7 +148,7 @@ var findingKinds = []FindingKind{
 	{
 		"refusal_taken_for_grant", SeverityWarning,
 		"The broker refused a subscription (SUBACK 0x80). The client does not look at that, so the application waits for messages that never come.",
-		"Look into the SUBACK in packet_receive_notify, or test the subscription.", "",
+		"Look into the SUBACK in packet_receive_notify, or test the subscription.", "suback_refusal_ignored",
 	},
 }
 

@@ -23,6 +23,29 @@ type Quirk struct {
 	Source string `json:"source"`        // function or file of netxduo
 	Issue  string `json:"issue"`         // of eclipse-threadx/netxduo, "" if none is known
 	On     bool   `json:"on_by_default"` // in NetX Duo 6.4.2
+	// Scenario is one of the library that shows what the quirk does: what it expects
+	// holds with the quirk, and not without.
+	Scenario string `json:"scenario"`
+}
+
+// quirkScenarios are those whose name is not the quirk's.
+var quirkScenarios = map[string]string{
+	"unread_leak":                "delete-leak",
+	"malformed_publish_leak":     "malformed-publish",
+	"connack_alone":              "connack-with-data",
+	"delete_without_disconnect":  "delete-leak",
+	"short_ping_timeout":         "one-lost-ping",
+	"disconnect_forever":         "broker-never-closes",
+	"suback_refusal_ignored":     "suback-refused",
+	"probe_bypasses_retry_limit": "publish-loop",
+	"fin_wait2_forever":          "broker-never-closes",
+}
+
+func quirkScenario(quirk string) string {
+	if name := quirkScenarios[quirk]; name != "" {
+		return name
+	}
+	return strings.ReplaceAll(quirk, "_", "-")
 }
 
 // Where quirks are.
@@ -36,10 +59,10 @@ func QuirkList() []Quirk {
 	var all []Quirk
 	on := mqtt.NetX642()
 	for _, q := range mqtt.QuirkList() {
-		all = append(all, Quirk{q.Name, QuirkClient, q.Text, q.Source, q.Issue, on.Has(q.Name)})
+		all = append(all, Quirk{q.Name, QuirkClient, q.Text, q.Source, q.Issue, on.Has(q.Name), quirkScenario(q.Name)})
 	}
 	for _, q := range embedded.QuirkInfos() {
-		all = append(all, Quirk{q.Name, QuirkEngine, q.Text, q.Source, q.Issue, true})
+		all = append(all, Quirk{q.Name, QuirkEngine, q.Text, q.Source, q.Issue, true, quirkScenario(q.Name)})
 	}
 	return all
 }

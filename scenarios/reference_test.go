@@ -133,7 +133,7 @@ func valueWords(t reflect.Type) (string, reflect.Type) {
 	case isScalar(t):
 		words := map[string]string{
 			"string": "text", "int": "number", "uint64": "number", "float64": "number", "bool": "`true`, `false`", "Prefix": "address/length", "Prefix6": "IPv6 address/length", "Address6": "IPv6 address/length, `slaac`, `none`",
-			"Addr": "address", "Pause": "duration, `never`", "Quirks": "`default`, `none`, single ones", "QoS": "`0`, `1`, `2`", "Percent": "share", "MAC": "Ethernet address", "TCPFlags": "such as `SYN+ACK`", "ByteRange": "such as `0..99`", "Copies": "`first`, `all`, number",
+			"Addr": "address", "Pause": "duration, `never`", "Quirks": "`default`, `none`, single ones", "QoS": "`0`, `1`, `2`", "AnyQoS": "`0` to `3`", "Percent": "share", "MAC": "Ethernet address", "TCPFlags": "such as `SYN+ACK`", "ByteRange": "such as `0..99`", "Copies": "`first`, `all`, number",
 		}
 		if w, ok := words[t.Name()]; ok {
 			return list + w, nil

@@ -127,6 +127,10 @@ type MQTT struct {
 	Login *Login `yaml:"login"`
 	// The message that the broker publishes when the connection ends without a DISCONNECT.
 	Will *Will `yaml:"will"`
+	// The buffer that message_get copies the topic into, up to 64 KiB.
+	TopicBuffer Size `yaml:"topic_buffer" min:"1B" max:"64KiB" default:"64KiB" alt:"2B"`
+	// The buffer that it copies the payload into, up to 1 MiB.
+	MessageBuffer Size `yaml:"message_buffer" min:"1B" max:"1MiB" default:"1MiB" alt:"2B"`
 	// How many QoS 1 and 2 messages the client takes while there is no connection, up to 65535, to send them when there is one. Needs quirks: none.
 	OfflineQueue int `yaml:"offline_queue" max:"65535" default:"0" alt:"10"`
 	// Whether the client keeps its session (messages, identifiers, subscriptions) over a reset or a power cut, as in flash. Needs quirks: none.

@@ -173,7 +173,7 @@ func TestAScenarioMadeInGoIsCheckedLikeAFile(t *testing.T) {
 		{"NaN", func(s *Scenario) { s.Speed = 0 }, "speed"},
 		{"loss", func(s *Scenario) { s.Links[0].Up.Loss.Share = 1.5 }, "links[0].up.loss"},
 		{"qos", func(s *Scenario) {
-			s.Devices[0].Steps = []Step{{Publish: &Publish{Topic: "a", Message: Message{QoS: 3}}}}
+			s.Devices[0].Steps = []Step{{Publish: &Publish{Topic: "a", QoS: 4}}}
 		}, "publish.qos"},
 		{"step", func(s *Scenario) { s.Devices[0].Steps = []Step{{}} }, "a step of 0 kinds"},
 		{"no devices", func(s *Scenario) { s.Devices = nil }, "devices has 0 entries"},

@@ -163,6 +163,8 @@ func (m *schemaMaker) plain(t reflect.Type) *generator.Schema {
 		return or(text(copiesPattern), &generator.Schema{Type: "integer", Minimum: "1"})
 	case t == reflect.TypeFor[QoS]():
 		return &generator.Schema{Enum: []any{0, 1, 2}}
+	case t == reflect.TypeFor[AnyQoS]():
+		return &generator.Schema{Enum: []any{0, 1, 2, 3}}
 	case t.Implements(reflect.TypeFor[interface{ Values() []string }]()):
 		s := &generator.Schema{Type: "string"}
 		for _, v := range reflect.Zero(t).Interface().(interface{ Values() []string }).Values() {

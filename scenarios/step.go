@@ -30,6 +30,10 @@ type Step struct {
 	Every *Every `yaml:"every"`
 	// Do steps several times.
 	Repeat *Repeat `yaml:"repeat"`
+	// Set user name and password for the next connect.
+	Login *Login `yaml:"login"`
+	// Set the will for the next connect.
+	Will *Will `yaml:"will"`
 	// Delete the MQTT client.
 	Delete *Delete `yaml:"delete"`
 	// Reset the device in an orderly way.
@@ -59,6 +63,10 @@ func (s *Step) Name() string {
 		return "every"
 	case s.Repeat != nil:
 		return "repeat"
+	case s.Login != nil:
+		return "login"
+	case s.Will != nil:
+		return "will"
 	case s.Delete != nil:
 		return "delete"
 	case s.Reboot != nil:
@@ -103,6 +111,8 @@ type Publish struct {
 	// Topic name.
 	Topic   string `yaml:"topic" required:"true" min:"1" max:"65535" alt:"other/topic"`
 	Message `yaml:",inline"`
+	// Quality of service. 3 is none, which an application may ask for all the same.
+	QoS AnyQoS `yaml:"qos" default:"0" alt:"1"`
 }
 
 // A Message is what is published.
@@ -111,8 +121,6 @@ type Message struct {
 	Payload string `yaml:"payload" max:"262144" alt:"other {n} at {t}"`
 	// Length of a generated payload that begins with the number of the message, instead of a payload, 1 B to 256 KiB.
 	Size Size `yaml:"size" min:"1B" max:"256KiB" alt:"100B"`
-	// Quality of service.
-	QoS QoS `yaml:"qos" default:"0" alt:"1"`
 	// Whether the broker keeps the message for later subscribers.
 	Retain bool `yaml:"retain" default:"false" alt:"true"`
 }

@@ -95,6 +95,8 @@ type Action struct {
 	// Topic name of the message that the broker sends to its subscribers.
 	Topic   string `yaml:"topic" min:"1" max:"65535" alt:"other/topic"`
 	Message `yaml:",inline"`
+	// Quality of service.
+	QoS QoS `yaml:"qos" default:"0" alt:"1"`
 }
 
 // After is what an action waits for: an event, or another action by its label.

@@ -82,6 +82,7 @@ func TestValuesThatAreNoUnitsAreRefused(t *testing.T) {
 		{new(Percent), []string{"", "%", "2", "0.02", "-1%", "100.1%", "1%%", "NaN%", "1e1%", "0.0000000000001%"}},
 		{new(MAC), []string{"", "02:00:00:00:00", "02:00:00:00:00:0", "02:00:00:00:00:gg", "0200:00:00:00:00:00"}},
 		{new(QoS), []string{"", "3", "-1", "one"}},
+		{new(AnyQoS), []string{"", "4", "-1", "two"}},
 	} {
 		for _, text := range c.texts {
 			if err := c.value.UnmarshalText([]byte(text)); err == nil {

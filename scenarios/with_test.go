@@ -3,6 +3,7 @@ package scenarios
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -160,7 +161,7 @@ devices:
     profile: linux
     mqtt: {login: {user: u}, will: {topic: w}}
     steps: [connect, {publish: {topic: t}}, {subscribe: {topic: t}}, {unsubscribe: {topic: t}}, message_get,
-      {sleep: 1s}, {wait_for: {event: acked}}, {every: {period: 1s, count: 1, do: [connect]}}, {repeat: {times: 1, do: [connect]}}]
+      {sleep: 1s}, {wait_for: {event: acked}}, {every: {period: 1s, count: 1, do: [connect]}}, {repeat: {times: 1, do: [connect]}}, {login: {user: u}}, {will: {topic: w}}]
 links: [{name: l, match: [{do: drop, message: PUBLISH}, {do: drop, tcp: SYN}, {do: drop, bytes: 1..2}, {do: drop, frame: 3}, {do: delay, tcp: FIN, by: 1s}, {do: hold, tcp: FIN, frames: 1}, {do: corrupt, tcp: FIN, byte: 0}], delay: 50ms, states: [{dwell: 1s}, {dwell: 1s}]}]
 broker: {users: [{name: u}]}
 timeline: [{at: 1s, do: loss, value: 1%}]
@@ -179,7 +180,7 @@ expect: [{text: x, that: published >= 0}]
 		}
 		for i := range sc.Devices[0].Steps {
 			if name := sc.Devices[0].Steps[i].Name(); strings.HasPrefix(path, "devices[0].steps[0]."+name) {
-				path = strings.Replace(path, "steps[0]", "steps["+string(rune('0'+i))+"]", 1)
+				path = strings.Replace(path, "steps[0]", "steps["+strconv.Itoa(i)+"]", 1)
 			}
 		}
 		if key, ok := strings.CutPrefix(path, "links[0].match[0]."); ok { // which rule has it

@@ -47,5 +47,17 @@ func (q *QoS) UnmarshalText(text []byte) error {
 	return hint("write 0, 1 or 2", "%q is not a quality of service", text)
 }
 
+// UnmarshalText reads 0 to 3.
+func (q *AnyQoS) UnmarshalText(text []byte) error {
+	if len(text) == 1 && text[0] >= '0' && text[0] <= '3' {
+		*q = AnyQoS(text[0] - '0')
+		return nil
+	}
+	return hint("write 0, 1 or 2, or 3 to see what becomes of that", "%q is not a quality of service", text)
+}
+
+// MarshalText writes 0 to 3.
+func (q AnyQoS) MarshalText() ([]byte, error) { return []byte(strconv.Itoa(int(q))), nil }
+
 // MarshalText writes 0, 1 or 2.
 func (q QoS) MarshalText() ([]byte, error) { return []byte(strconv.Itoa(int(q))), nil }

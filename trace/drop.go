@@ -134,6 +134,7 @@ var explanations = []Explanation{
 	{"client_deleted", "The client was deleted while the message waited for its acknowledgement.", "package mqtt, Client.Delete"},
 	{"clean_session", "A message that waited for its acknowledgement was forgotten because the client connected with a clean session.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_client_connect_packet_send"},
 	{string(DropMalformedMQTT), "The client could not parse an MQTT packet.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_packet_receive_process"},
+	{"buffer_too_small", "A received message did not fit the application's buffers, and what did not was dropped.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_client_message_get, without the quirk small_buffer_blocks"},
 	{string(DropUnread), "Received messages that the application had not taken were discarded at the disconnect.", "netxduo nxd_mqtt_client.c, _nxd_mqtt_process_disconnect"},
 }
 

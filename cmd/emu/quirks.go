@@ -101,6 +101,8 @@ func writeQuirk(w io.Writer, q *scenarios.Quirk) {
 	row("issue", issueLinks(q.Issue))
 	row("default", onOff(q.On)+", as in NetX Duo 6.4.2")
 	row("off", "quirks: default -"+q.Name)
+	row("see", "emu run "+q.Scenario)
+	row("", "emu run "+q.Scenario+" --set 'quirks=default -"+q.Name+"'")
 }
 
 func onOff(on bool) string {

@@ -16,7 +16,7 @@ import (
 func quirksPage() string {
 	var b strings.Builder
 	for _, p := range quirkParts {
-		fmt.Fprintf(&b, "\n## %s\n\n| quirk | with it | without it | source in netxduo | issue |\n|---|---|---|---|---|\n", strings.TrimSuffix(p.text, ":"))
+		fmt.Fprintf(&b, "\n## %s\n\n| quirk | with it | without it | source in netxduo | issue | shown by |\n|---|---|---|---|---|---|\n", strings.TrimSuffix(p.text, ":"))
 		for _, q := range scenarios.QuirkList() {
 			if q.Part != p.part {
 				continue
@@ -28,7 +28,7 @@ func quirksPage() string {
 					issues = append(issues, fmt.Sprintf("[%s](%s)", n, issueLinks(n)))
 				}
 			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", q.Name, strings.TrimSuffix(with, "."), strings.TrimSuffix(without, "."), q.Source, strings.Join(issues, ", "))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | `%s` |\n", q.Name, strings.TrimSuffix(with, "."), strings.TrimSuffix(without, "."), q.Source, strings.Join(issues, ", "), q.Scenario)
 		}
 	}
 	b.WriteString("\n")
@@ -71,7 +71,7 @@ func TestQuirksTellsOfOneAndOfAll(t *testing.T) {
 		}
 	}
 	_, out, _ = call(t, "quirks", "unread_leak")
-	for _, want := range []string{"a bug of the MQTT client", "without   they are released.", "_nxd_mqtt_release_receive_packet", "issues/384", "quirks: default -unread_leak"} {
+	for _, want := range []string{"a bug of the MQTT client", "without   they are released.", "_nxd_mqtt_release_receive_packet", "issues/384", "quirks: default -unread_leak", "emu run delete-leak\n", "emu run delete-leak --set 'quirks=default -unread_leak'"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
