@@ -25,22 +25,23 @@ type extractFlags struct {
 func (c *cli) extractCommand() *cobra.Command {
 	var f extractFlags
 	cmd := &cobra.Command{
-		Use:   "extract FILE FILE2",
+		Use:   "extract FILE [FILE2]",
 		Short: "Find out what a link did to the frames",
 		Long: `extract finds out what the link of a device did to the frames in a capture: which
 were lost, doubled or overtaken, how long they took, how fast the link was and when
 it was gone.
 
-It takes captures of both ends and looks for each frame at the other end, so losses,
-copies and order are exact; the clocks are compared first. Which file is the device's
-comes out of the times. What the capturing itself spoiled is said first.
+With captures of both ends (two files, or one with two interfaces) each frame is
+looked for at the other end, so losses, copies and order are exact; the clocks are
+compared first. With one capture, losses follow from what TCP says about itself, and
+what cannot be known has bounds. What the capturing itself spoiled is said first.
 
 Conditions are JSON lines: what was seen ("event"), and a trace that links can play.
 See docs/extract.md.`,
-		Example: "  replay extract device.pcapng broker.pcapng -o conditions.jsonl\n  replay extract device.pcapng broker.pcapng --device 10.0.0.7",
+		Example: "  replay extract device.pcapng broker.pcapng -o conditions.jsonl\n  replay extract field.pcap --device 10.0.0.7",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return errors.New("replay extract needs the captures of both ends; see replay extract --help")
+			if len(args) < 1 || len(args) > 2 {
+				return errors.New("replay extract needs one file, or those of both ends; see replay extract --help")
 			}
 			return nil
 		},

@@ -118,6 +118,8 @@ func TestExtractSaysWhatIsWrong(t *testing.T) {
 		{[]string{device, peer, "-o", filepath.Join(t.TempDir(), "no", "x.jsonl")}, exitEnvironment, "check the folder"},
 		{[]string{device, cut}, exitFail, "damaged"},
 		{[]string{device, peer, "--device", "10.0.0.2"}, exitPass, "0 lost"},
+		{[]string{device}, exitPass, "captured at the device"},
+		{[]string{peer}, exitPass, "captured at the far end"},
 	} {
 		if code, out := call(t, append([]string{"extract"}, c.args...)...); code != c.code || !strings.Contains(out, c.want) {
 			t.Errorf("%v: exit %d, want %d and %q:\n%s", c.args, code, c.code, c.want, out)

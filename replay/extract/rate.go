@@ -52,30 +52,27 @@ func (p *pairing) rate(out *Way, w way) {
 	}
 }
 
-// rateOf is the median of the trains' rates, if the frames within them agree: on a
-// link that jitters they do not.
+// rateOf is the median of the rates of all frames in trains, if the frames within a
+// train agree: on a link that jitters they do not. It is that of single frames, for
+// an acknowledgement that was held back spoils the ends of a train.
 func rateOf(trains [][]interval) (rate uint64, frames int) {
 	var rates []float64
 	for _, t := range trains {
-		bytes, took := 0, int64(0)
 		var single []float64
 		for _, i := range t {
-			bytes, took = bytes+i.bytes, took+i.took
 			single = append(single, float64(i.bytes)*8e9/float64(i.took))
 		}
 		slices.Sort(single)
-		lower, upper := single[len(single)/4], single[len(single)*3/4]
-		if upper > 1.4*lower {
+		if lower, upper := single[len(single)/4], single[len(single)*3/4]; upper > 1.4*lower {
 			continue
 		}
-		rates = append(rates, float64(bytes)*8e9/float64(took))
+		rates = append(rates, single...)
 		frames += len(t)
 	}
 	if len(rates) == 0 {
 		return 0, 0
 	}
-	slices.Sort(rates)
-	return uint64(rates[len(rates)/2] + 0.5), frames
+	return uint64(medianOf(rates) + 0.5), frames
 }
 
 // atLeast is the rate that the link had at least: the most that passed in a tenth

@@ -1,0 +1,262 @@
+package extract
+
+import (
+	"math"
+	"time"
+
+	"hilnet/wire"
+)
+
+// A hole is a piece of a stream that the tap has not seen yet, though it saw what
+// follows.
+type hole struct {
+	seq, end uint32
+	at       int64 // when it was seen
+	fills    int   // segments that closed it
+	late     bool  // it was closed by what had been sent in time
+	bytes    uint32
+	missing  int // packets missing where it opened, as IP identifications say; -1: not known
+}
+
+// A receiver follows a direction whose sender is behind the tap.
+type receiver struct {
+	s      *single
+	v      *connection
+	w      way
+	holes  []*hole
+	newest uint32 // behind the highest that was seen
+	begun  bool
+	stamp  uint32 // the newest timestamp
+	id     uint16 // the newest identification
+	hasID  bool
+	before int64 // when the segment before came
+	asks   []int64
+	length int // the usual one of a segment with data
+}
+
+// backward finds what was lost of a direction in front of the tap.
+func (s *single) backward(v *connection, w way) {
+	r := &receiver{s: s, v: v, w: w}
+	// What the other side had sent when the sender said something.
+	for _, i := range v.of[w.peer()] {
+		if p := &s.k.packets[i]; p.carries() > 0 {
+			r.asks = append(r.asks, p.at)
+		}
+	}
+	for n, i := range v.of[w] {
+		r.take(n, &s.k.packets[i])
+	}
+	for _, h := range r.holes {
+		r.close(h)
+	}
+	s.trains[w] = append(s.trains[w], v.arrivals(w)...)
+	if !s.far(w) { // what goes on behind the tap was counted there
+		for _, i := range v.of[w] {
+			if p := &s.k.packets[i]; p.carries() > 0 {
+				s.rows[w] = append(s.rows[w], passage{p.at, true, p.frame})
+			}
+		}
+	}
+}
+
+// take takes a segment.
+func (r *receiver) take(n int, p *packet) {
+	missing := -1
+	if r.v.gaps[r.w] != nil {
+		missing = r.v.gaps[r.w][n]
+	}
+	ordered := true
+	if r.hasID && r.v.gaps[r.w] != nil && int16(p.ipID-r.id) < 0 {
+		ordered = false
+	}
+	if p.hasTS && r.begun && before(p.tsval, r.stamp) {
+		ordered = false
+	}
+	switch {
+	case !r.begun:
+	case after(p.seq, r.newest): // a hole opens
+		r.holes = append(r.holes, &hole{seq: r.newest, end: p.seq, bytes: p.seq - r.newest, at: p.at, missing: missing})
+	case p.carries() > 0 && before(p.seq, r.newest) && r.fill(p, ordered):
+		if missing > 0 {
+			r.lost(p, missing, missing, possible, possible)
+		}
+	case missing > 0:
+		r.tail(p, missing)
+	case missing < 0 && p.carries() > 0 && !before(p.seq, r.newest) && ordered:
+		r.slow(p)
+	}
+	if p.carries() > 0 && (!r.begun || after(p.end(), r.newest)) {
+		r.newest = p.end()
+	} else if !r.begun {
+		r.newest = p.seq
+	}
+	if ordered && p.v4 && !p.has(wire.TCPSyn) {
+		r.id, r.hasID = p.ipID, true
+	}
+	if p.hasTS && (!r.begun || after(p.tsval, r.stamp)) {
+		r.stamp = p.tsval
+	}
+	r.begun, r.before = true, p.at
+}
+
+// fill closes holes, or parts of them.
+func (r *receiver) fill(p *packet, ordered bool) bool {
+	filled := false
+	var left []*hole
+	for _, h := range r.holes {
+		if !after(p.end(), h.seq) || !before(p.seq, h.end) {
+			left = append(left, h)
+			continue
+		}
+		filled = true
+		h.fills++
+		h.late = h.late || !ordered || r.soon(h, p)
+		if !after(p.seq, h.seq) {
+			h.seq = p.end()
+		} else if !before(p.end(), h.end) {
+			h.end = p.seq
+		}
+		if after(h.end, h.seq) {
+			left = append(left, h)
+			continue
+		}
+		r.close(h)
+		if h.late {
+			r.s.c.Reorders = append(r.s.c.Reorders, Late{r.w.String(), p.frame, time.Duration(p.at), time.Duration(p.at - h.at)})
+		}
+	}
+	r.holes = left
+	return filled
+}
+
+// soon reports whether a hole was closed faster than its sender can have heard of
+// it: then what closed it had only been overtaken.
+func (r *receiver) soon(h *hole, p *packet) bool {
+	rtt := r.v.best[r.w.peer()]
+	return p.at-h.at < rtt*3/4 && !p.hasTS && r.v.gaps[r.w] == nil
+}
+
+// close counts a hole.
+func (r *receiver) close(h *hole) {
+	switch {
+	case h.late:
+		return
+	case h.missing == 0 && h.fills == 0:
+		return // the sender sent nothing that is missing: a tap that began late, or a peer that skipped
+	}
+	sure := max(1, h.fills)
+	// What is sent again may be sent together: so many segments of the usual length
+	// fit into the hole.
+	usual := r.usual()
+	likely := max(sure, (int(h.bytes)+usual-1)/usual)
+	if h.missing > 0 {
+		sure, likely = min(sure, h.missing), min(likely, h.missing)
+	}
+	for i := range max(likely, h.missing) {
+		lost, data := certain, certain
+		if i >= sure && h.missing <= 0 {
+			lost = probable
+		}
+		switch {
+		case i >= likely:
+			data = possible
+		case i >= sure:
+			data = probable
+		}
+		r.s.drop(r.w, nil, h.at, lost, data)
+		r.row(h.at)
+	}
+}
+
+// usual is the usual length of the direction's segments with data.
+func (r *receiver) usual() int {
+	if r.length == 0 {
+		var all []int64
+		for _, i := range r.v.of[r.w] {
+			if p := &r.s.k.packets[i]; p.payload > 0 {
+				all = append(all, int64(p.payload))
+			}
+		}
+		r.length = max(1, int(spread(all).Median))
+	}
+	return r.length
+}
+
+func (r *receiver) row(at int64) {
+	r.s.rows[r.w] = append(r.s.rows[r.w], passage{at: at})
+}
+
+// lost notes packets that identifications show to be missing, so many of them with
+// data: sure says how sure that is.
+func (r *receiver) lost(p *packet, n, data int, sure, others verdict) {
+	for i := range n {
+		// They are spread over the time in which they were sent.
+		at := r.before + (p.at-r.before)*int64(i+1)/int64(n+1)
+		v := others
+		if i < data {
+			v = sure
+		}
+		r.s.drop(r.w, nil, at, certain, v)
+		r.row(at)
+	}
+}
+
+// tail judges packets that are missing where no byte is: acknowledgements, or data
+// that came again with p.
+func (r *receiver) tail(p *packet, missing int) {
+	if p.carries() == 0 {
+		r.lost(p, missing, 0, 0, 0)
+		return
+	}
+	// What nobody asked for is no acknowledgement.
+	tries := retries(p.at - r.since(p.at))
+	if n := (p.payload + r.usual() - 1) / r.usual(); tries > 0 {
+		tries = max(tries, n)
+	}
+	data := max(missing-r.due(p.at), min(missing, tries))
+	r.lost(p, missing, data, probable, possible)
+}
+
+// due is how many acknowledgements the sender can have sent between the segment
+// before and one that came at a moment.
+func (r *receiver) due(at int64) int {
+	rtt := r.v.best[r.w.peer()]
+	n := 0
+	for _, i := range r.v.of[r.w.peer()] {
+		if p := &r.s.k.packets[i]; p.carries() > 0 && p.at > r.before-rtt-delayedACK && p.at+rtt-rtt/20 <= at {
+			n++
+		}
+	}
+	return n
+}
+
+// slow judges data that came later than its sender usually takes, where nothing
+// says whether something is missing.
+func (r *receiver) slow(p *packet) {
+	if wait := p.at - r.since(p.at); retries(wait) > 0 && wait < int64(time.Second) {
+		r.s.drop(r.w, nil, p.at-wait, possible, possible)
+	}
+}
+
+// since returns the moment from which the sender can have said what came at a
+// moment: the last time that it was asked something early enough.
+func (r *receiver) since(at int64) int64 {
+	rtt := r.v.best[r.w.peer()]
+	low := r.before
+	for len(r.asks) > 1 && r.asks[1]+rtt-rtt/20 <= at {
+		r.asks = r.asks[1:]
+	}
+	if len(r.asks) > 0 && r.asks[0]+rtt-rtt/20 <= at {
+		low = max(low, r.asks[0]+rtt)
+	}
+	return min(low, at)
+}
+
+// retries is how often a sender that doubles its time can have sent again within a
+// wait.
+func retries(wait int64) int {
+	if wait < leastRTO {
+		return 0
+	}
+	return int(math.Log2(float64(wait)/float64(leastRTO) + 1))
+}

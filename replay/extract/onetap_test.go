@@ -1,0 +1,67 @@
+package extract
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// With one capture the losses of segments with data (or SYN, FIN) are within one of
+// the truth, or the truth lies in bounds; those are narrow where the sender's side
+// was captured.
+func TestOneCaptureGivesLossesWithinBounds(t *testing.T) {
+	var table strings.Builder
+	for _, k := range groundtruth(t) {
+		for _, file := range []string{k.dev, k.broker} {
+			side := "device"
+			if file == k.broker {
+				side = "broker"
+			}
+			c, err := Single(readFile(t, file))
+			if err != nil {
+				t.Errorf("%s at the %s: %v", k.name, side, err)
+				continue
+			}
+			// Which frames had data, the other file's included, is asked of the captures themselves.
+			truth := k.withData(t)
+			for _, w := range ways {
+				got, want := c.of(w).Data, truth[w]
+				fmt.Fprintf(&table, "%-26s %-7s %-5s true %2d  found %2d in %d..%d  all %v rtt %v rate %d\n", k.name, side, w, want, got.Estimate, got.Min, got.Max, c.of(w).Lost, c.RTT.Min, c.of(w).Rate)
+				near := (w == up) == (side == "device") // the sender's own tap
+				within := want >= got.Min && want <= got.Max
+				if off := got.Estimate - want; (off < -1 || off > 1) && (!within || near && got.Max-got.Min > 6) {
+					t.Errorf("%s at the %s, %s: %d, found %+v", k.name, side, w, want, got)
+				}
+			}
+			if want := map[string]string{"device": atDevice, "broker": atPeer}[side]; c.Place != want {
+				t.Errorf("%s: captured %s, said to be %s", k.name, want, c.Place)
+			}
+			if strings.Contains(k.name, "rate64k") {
+				if r := c.Up.Rate; r < 60800 || r > 67200 {
+					t.Errorf("%s at the %s: rate %d of 64000", k.name, side, r)
+				}
+				continue // nobody sees the link empty
+			}
+			if c.RTT.Min < 50*time.Millisecond || c.RTT.Min > 51*time.Millisecond {
+				t.Errorf("%s at the %s: there and back %v of 50 ms", k.name, side, c.RTT.Min)
+			}
+		}
+	}
+	t.Logf("\n%s", table.String())
+}
+
+// withData counts the true losses with data, SYN or FIN.
+func (k *known) withData(t *testing.T) (n [3]int) {
+	files := [3]*Capture{up: readFile(t, k.dev), down: readFile(t, k.broker)}
+	for _, d := range k.drops {
+		w := up
+		if d.dir == "down" {
+			w = down
+		}
+		if files[w].packets[d.frame-1].carries() > 0 {
+			n[w]++
+		}
+	}
+	return n
+}
