@@ -34,6 +34,7 @@ type Result struct {
 	Outcome     *scenarios.Outcome
 	Notes       []string // what a reader of the result must know about the models
 	Files       []string // written, in the order of their creation
+	From        string   // name of the recording that the run repeats
 	Decisions   string   // name of the decision log or list of drops that the run followed
 	Events      uint64   // trace events
 	Length      sim.Time // how far the run came
@@ -58,6 +59,9 @@ type Recording struct {
 
 // Command returns the command that repeats the run.
 func (r *Result) Command() string {
+	if r.From != "" {
+		return "emu run --from " + Quote(r.From)
+	}
 	command := fmt.Sprintf("emu run %s --seed %d", r.Source, r.Seed)
 	if r.Decisions != "" {
 		command += " --decisions " + Quote(r.Decisions)

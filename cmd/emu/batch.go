@@ -123,6 +123,9 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 		}
 	}
 	result, err := emu.Run(ctx, e.sc, opt)
+	if r := b.flags.from.recorded; r != nil && result != nil && err == nil {
+		err = b.flags.from.compare(result)
+	}
 	if result == nil {
 		return &done{report: report.Failed(e.name(), e.source, verdictOf(err), err), err: err}
 	}

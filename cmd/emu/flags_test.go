@@ -115,6 +115,7 @@ var flagTests = map[string]func(*testing.T){
 	"netem tables":     ownTable,
 	"broker for":       brokerEnds,
 	"run decisions":    dropsAFrame,
+	"run from":         repeatsARecording,
 }
 
 // No flag parses and does nothing: a flag that is in none of the tables fails.

@@ -18,6 +18,7 @@ import (
 type runFlags struct {
 	seed     uint64
 	hasSeed  bool
+	from     fromFlags
 	out      string
 	sets     []string
 	settings []scenarios.Set
@@ -44,6 +45,10 @@ Several scenarios run side by side on all cores, but those with clock: real,
 which run alone, behind the others. Results come in the order of the command
 line: in full for a scenario that does not pass, and a table of all at the end.
 
+With --from, run repeats the run that a capture of hilnet's is of, by the scenario
+and the seed in the capture, and sees whether the capture comes out again, byte for
+byte. Without --out what it writes is thrown away.
+
 With --decisions-out the links write what they drew and decided for each frame.
 --decisions makes them follow such a log, with its seed, and the run stops where
 it goes another way; or it names a list of frames to drop, a line for each:
@@ -56,13 +61,26 @@ counts.`,
 		Example: `  emu run link-drop
   emu run mine.yaml --seed 8 --set pool.packets=8 --out out
   emu run tests/scenarios --junit report.xml --quiet
+  emu run --from out/link-drop.device.pcapng
   emu run link-drop --json | jq '.runs[0].outcome.lost'
   sudo emu run tap-mosquitto`,
-		Args:              arguments(1, -1, "the name of a scenario or a file"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.from.path != "" {
+				return arguments(0, 0, "")(cmd, args)
+			}
+			return arguments(1, -1, "the name of a scenario or a file")(cmd, args)
+		},
 		ValidArgsFunction: completeScenarios,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.hasSeed = cmd.Flags().Changed("seed")
-			return c.runAll(cmd, args, &f)
+			if f.from.path == "" {
+				return c.runAll(cmd, args, &f)
+			}
+			done, err := f.from.open(cmd, &f, c.apps)
+			if err != nil {
+				return err
+			}
+			return errors.Join(c.runAll(cmd, args, &f), done())
 		},
 	}
 	flags := cmd.Flags()
@@ -74,6 +92,7 @@ counts.`,
 	flags.BoolVar(&f.verbose, "verbose", false, "with several scenarios: print the results of those that pass in full, too")
 	flags.IntVar(&f.parallel, "parallel", 0, "how many scenarios run side by side; 0: as many as there are cores")
 	f.decide.add(cmd)
+	f.from.add(cmd)
 	addSet(cmd, &f.sets)
 	addProgress(cmd, &f.progress)
 	return cmd
@@ -146,6 +165,9 @@ func (c *cli) prepare(args []string, f *runFlags) ([]*found, error) {
 	all, err := find(args, f.settings)
 	if err != nil {
 		return nil, err
+	}
+	if r := f.from.recorded; r != nil {
+		all = []*found{{source: r.Path, sc: r.Scenario}}
 	}
 	taken := map[string]*found{}
 	for _, e := range all {
