@@ -76,6 +76,7 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 	})
 	root.AddCommand(
 		c.analyzeCommand(),
+		c.anonymizeCommand(),
 		c.compareCommand(),
 		c.convertCommand(),
 		c.cutCommand(),

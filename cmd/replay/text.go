@@ -195,6 +195,9 @@ func many(n uint64, unit string) string {
 	if n == 1 {
 		return "1 " + unit
 	}
+	if strings.HasSuffix(unit, "s") {
+		unit += "e" // addresses
+	}
 	return fmt.Sprintf("%d %ss", n, unit)
 }
 

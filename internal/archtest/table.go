@@ -76,6 +76,9 @@ var layers = map[string]Layer{
 	"replay/extract": {Row: 8},
 	"report":         {Row: 8},
 	"report/live":    {Row: 8},
+
+	"replay/anonymize": {Row: 8},
+
 	"replay/play":    {Row: 8},
 
 	"cmd/...": {Row: 9, Third: []string{"github.com/spf13/cobra", "golang.org/x/term"}},

@@ -1,0 +1,454 @@
+package anonymize_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+
+	"hilnet/internal/linktest"
+	"hilnet/pcaps"
+	"hilnet/pcaps/analyze"
+	"hilnet/pcaps/flow"
+	"hilnet/replay/anonymize"
+	"hilnet/sim"
+)
+
+var key = []byte("a key for the tests")
+
+func newAnonymizer(t testing.TB) *anonymize.Anonymizer {
+	t.Helper()
+	a, err := anonymize.New(anonymize.Config{Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// corpus returns every capture that the project has.
+func corpus(t testing.TB) (paths []string) {
+	t.Helper()
+	for _, folder := range []string{"captures", "golden"} {
+		err := filepath.WalkDir(linktest.Data(t, folder), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && strings.HasPrefix(filepath.Ext(path), ".pcap") && !strings.HasPrefix(filepath.Base(path), "libpcap-") {
+				paths = append(paths, path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(paths) < 100 {
+		t.Fatalf("only %d captures", len(paths))
+	}
+	return paths
+}
+
+func anonymized(t testing.TB, a *anonymize.Anonymizer, data []byte) ([]byte, *anonymize.Report) {
+	t.Helper()
+	var out bytes.Buffer
+	report, err := a.Capture(t.Context(), &out, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes(), report
+}
+
+func packetsOf(t testing.TB, data []byte) (all []*pcaps.Packet) {
+	t.Helper()
+	r, err := pcaps.NewReader(bytes.NewReader(data), pcaps.ReaderConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		record, err := r.Next()
+		if err != nil {
+			return all
+		}
+		if record.Packet != nil {
+			all = append(all, record.Packet.Clone())
+		}
+	}
+}
+
+// addressesOf returns the addresses that gopacket finds in a capture.
+func addressesOf(packets []*pcaps.Packet) map[string][]byte {
+	found := map[string][]byte{}
+	add := func(b []byte) {
+		if len(b) > 0 {
+			found[string(b)] = bytes.Clone(b)
+		}
+	}
+	for _, p := range packets {
+		decoded := gopacket.NewPacket(p.Data, layers.LinkType(p.LinkType), gopacket.DecodeOptions{NoCopy: true})
+		for _, l := range decoded.Layers() {
+			switch l := l.(type) {
+			case *layers.Ethernet:
+				add(l.SrcMAC)
+				add(l.DstMAC)
+			case *layers.ARP:
+				add(l.SourceHwAddress)
+				add(l.SourceProtAddress)
+				add(l.DstHwAddress)
+				add(l.DstProtAddress)
+			case *layers.IPv4:
+				add(l.SrcIP)
+				add(l.DstIP)
+			case *layers.IPv6:
+				add(l.SrcIP)
+				add(l.DstIP)
+			case *layers.ICMPv6NeighborSolicitation:
+				add(l.TargetAddress)
+			case *layers.ICMPv6NeighborAdvertisement:
+				add(l.TargetAddress)
+			case *layers.DHCPv4:
+				add(l.ClientHWAddr)
+				add(l.YourClientIP)
+				add(l.ClientIP)
+			case *layers.DNS:
+				for _, r := range l.Answers {
+					add(r.IP)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// nobody reports whether an address means nobody in particular.
+func nobody(b []byte) bool {
+	switch len(b) {
+	case 4, 16:
+		a, _ := netip.AddrFromSlice(b)
+		return a.IsUnspecified() || b[0] == 224 || a == netip.MustParseAddr("255.255.255.255") ||
+			a.IsMulticast() && a.Is6() && b[12] == 0 && b[13] <= 1
+	case 6:
+		m := hex.EncodeToString(b)
+		return m == "000000000000" || m == "ffffffffffff" || strings.HasPrefix(m, "0180c2") || strings.HasPrefix(m, "01005e0000") || strings.HasPrefix(m, "33330000") || strings.HasPrefix(m, "33330001")
+	}
+	return true
+}
+
+// forms are what an address may look like in a file.
+func forms(b []byte) (all [][]byte) {
+	lower := hex.EncodeToString(b)
+	parts := []string{}
+	for _, c := range b {
+		parts = append(parts, fmt.Sprintf("%02x", c))
+	}
+	all = append(all, b, []byte(lower), []byte(strings.ToUpper(lower)), []byte(strings.Join(parts, ":")), []byte(strings.Join(parts, "-")))
+	if a, ok := netip.AddrFromSlice(b); ok {
+		all = append(all, []byte(a.String()))
+	}
+	return all
+}
+
+// known are texts that say nothing: names of protocols, and ours.
+var known = []string{"interface", "hilnet replay anonymize", "interface 0", "interface 1", "interface 2", "interface 3", "MQIsdp", "x-amzn-mqtt-ca", "http/1.1", "in-addr", "local", "share"}
+
+// windows returns every run of n letters and digits in data.
+func windows(data []byte, n int, yield func(string)) {
+	run := 0
+	for i, c := range data {
+		if c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= 0xc3 {
+			run++
+		} else {
+			run = 0
+		}
+		if run >= n {
+			yield(string(data[i-n+1 : i+1]))
+		}
+	}
+}
+
+// Nothing that was in a capture is found in its copy: no address, whatever the form, and
+// no six letters or digits in a row.
+func TestNothingOfTheOriginalIsFound(t *testing.T) {
+	texts, addresses := 0, 0
+	for _, path := range corpus(t) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, report := anonymized(t, newAnonymizer(t), data)
+		before, after := packetsOf(t, data), packetsOf(t, got)
+		if len(before) != len(after) || report.Problem != nil {
+			t.Errorf("%s: %d packets of %d, %v", path, len(after), len(before), report.Problem)
+			continue
+		}
+		// Where what is left of the headers may hold an address by chance is known:
+		// the same bytes stood there before.
+		for _, b := range addressesOf(before) {
+			if nobody(b) {
+				continue
+			}
+			addresses++
+			for n, form := range forms(b) {
+				for i := range after {
+					for at := 0; ; at++ {
+						next := bytes.Index(after[i].Data[at:], form)
+						if next < 0 {
+							break
+						}
+						at += next
+						if n > 0 || !bytes.Equal(before[i].Data[at:at+len(form)], form) || !inHeader(before[i].Data, at) {
+							t.Errorf("%s: frame %d: address %x stands at %d", path, i+1, b, at)
+						}
+					}
+				}
+			}
+		}
+		// In headers numbers stay, which may look like anything.
+		const n = 6
+		rest, meta := payloads(after), strip(got)
+		for _, k := range known {
+			rest = bytes.ReplaceAll(rest, []byte(k), nil)
+			meta = bytes.ReplaceAll(meta, []byte(k), nil)
+		}
+		there := map[string]bool{}
+		windows(rest, n, func(w string) { there[w] = true })
+		windows(meta, n, func(w string) { there[w] = true })
+		windows(append(payloads(before), strip(data)...), n, func(w string) {
+			texts++
+			if there[w] {
+				t.Errorf("%s: %q is still there", path, w)
+				there[w] = false
+			}
+		})
+	}
+	if texts < 100_000 || addresses < 200 {
+		t.Errorf("only %d texts and %d addresses", texts, addresses)
+	}
+}
+
+// payloads returns what is behind the headers of TCP and UDP, and the whole of other frames.
+func payloads(packets []*pcaps.Packet) (all []byte) {
+	for _, p := range packets {
+		data := p.Data
+		decoded := gopacket.NewPacket(p.Data, layers.LinkType(p.LinkType), gopacket.DecodeOptions{NoCopy: true})
+		switch {
+		case decoded.TransportLayer() != nil:
+			data = decoded.TransportLayer().LayerPayload()
+		case decoded.NetworkLayer() != nil:
+			data = decoded.NetworkLayer().LayerPayload()
+		case p.LinkType == pcaps.LinkTypeEthernet && len(data) > 12:
+			data = data[12:]
+		}
+		all = append(append(all, data...), 0)
+	}
+	return all
+}
+
+// strip returns a file without the data of its packets.
+func strip(data []byte) []byte {
+	var all []byte
+	r, err := pcaps.NewReader(bytes.NewReader(data), pcaps.ReaderConfig{})
+	if err != nil {
+		return nil
+	}
+	for {
+		record, err := r.Next()
+		if err != nil {
+			return all
+		}
+		if record.Packet != nil {
+			p := record.Packet.Clone()
+			p.Data = nil
+			all = fmt.Appendf(all, "%q %v %v ", p.Comments, p.Hashes, p.Options)
+			continue
+		}
+		switch {
+		case record.Section != nil:
+			s := record.Section
+			all = fmt.Appendf(all, "%s %s %s %s %v", s.Hardware, s.OS, s.UserAppl, s.Comments, s.Options)
+		case record.Interface != nil:
+			i := record.Interface
+			all = fmt.Appendf(all, "%s %s %s %s %s %s %s %v", i.Name, i.Description, i.Hardware, i.OS, i.TimeZoneTZ, i.Filter, i.Comments, i.Options)
+		case record.Statistics != nil:
+			all = fmt.Appendf(all, "%s %v", record.Statistics.Comments, record.Statistics.Options)
+		case record.Names != nil:
+			all = fmt.Appendf(all, "%v %s", record.Names.Records, record.Names.DNSName)
+		case record.Secrets != nil:
+			all = append(all, record.Secrets.Data...)
+		case record.Custom != nil:
+			all = append(all, record.Custom.Data...)
+		default:
+			all = append(all, record.Body...)
+		}
+	}
+}
+
+// inHeader reports whether the byte at an offset is one of a TCP header or of an IP header in front
+// of the addresses, where numbers stay.
+func inHeader(frame []byte, at int) bool {
+	p := gopacket.NewPacket(frame, layers.LinkTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
+	ip := p.NetworkLayer()
+	tcp := p.TransportLayer()
+	if ip == nil {
+		return false
+	}
+	if start := cap(frame) - cap(ip.LayerContents()); at >= start && at < start+9 {
+		return true
+	}
+	if tcp == nil {
+		return false
+	}
+	start := cap(frame) - cap(tcp.LayerContents())
+	return at >= start && at < start+len(tcp.LayerContents())
+}
+
+// analysisOf is what happened in a capture, without times of frames.
+func analysisOf(t testing.TB, packets []*pcaps.Packet) *analyze.Report {
+	t.Helper()
+	a, err := analyze.New(analyze.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range packets {
+		a.Feed(flow.Frame{Data: p.Data, Link: flow.LinkType(p.LinkType), At: sim.Time(p.Time - packets[0].Time), Number: uint64(i + 1), Lane: uint32(p.Interface)})
+	}
+	return a.Report()
+}
+
+// mapped is an analysis with every name replaced.
+func mapped(a *anonymize.Anonymizer, r *analyze.Report) *analyze.Report {
+	address := func(s string) string {
+		ap, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return s
+		}
+		return netip.AddrPortFrom(a.Addr(ap.Addr()), ap.Port()).String()
+	}
+	quoted := func(s string) string {
+		before, rest, found := strings.Cut(s, `"`)
+		if !found {
+			return s
+		}
+		text, after, _ := strings.Cut(rest, `"`)
+		return before + `"` + a.Text(text) + `"` + after
+	}
+	for _, c := range r.Conversations {
+		c.Client, c.Server, c.ClientID = address(c.Client), address(c.Server), a.Text(c.ClientID)
+		for i := range c.Messages {
+			c.Messages[i].Topic = a.Text(c.Messages[i].Topic)
+		}
+		for i := range c.Findings {
+			c.Findings[i].Text = quoted(c.Findings[i].Text)
+		}
+	}
+	return r
+}
+
+// The copy analyzes to the same: labels, times, messages, stalls and findings, with the
+// names replaced. Only what is neither MQTT nor TLS is not told any more.
+func TestTheCopyAnalyzesToTheSame(t *testing.T) {
+	findings, messages := 0, 0
+	for _, path := range corpus(t) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := newAnonymizer(t)
+		got, _ := anonymized(t, a, data)
+		before, after := packetsOf(t, data), packetsOf(t, got)
+		if len(before) == 0 {
+			continue
+		}
+		for i := range before {
+			x, y := before[i], after[i]
+			if x.Time != y.Time || x.OriginalLen != y.OriginalLen || len(x.Data) != len(y.Data) || x.PacketID != y.PacketID || x.Flags != y.Flags || x.DropCount != y.DropCount {
+				t.Fatalf("%s: frame %d: length, time or number is not that of the original", path, i+1)
+			}
+		}
+		want, have := mapped(a, analysisOf(t, before)), analysisOf(t, after)
+		for i, c := range want.Conversations {
+			if i < len(have.Conversations) && (c.Protocol == "HTTP" || c.Protocol == "other" || c.Protocol == "undecided") {
+				have.Conversations[i].Protocol = c.Protocol
+			}
+			findings, messages = findings+len(c.Findings), messages+len(c.Messages)
+		}
+		if reflect.DeepEqual(want, have) {
+			continue
+		}
+		t.Errorf("%s: the analyses differ", path)
+		for i, c := range want.Conversations {
+			if i < len(have.Conversations) && !reflect.DeepEqual(c, have.Conversations[i]) {
+				for n, m := range c.Messages {
+					if n < len(have.Conversations[i].Messages) && m != have.Conversations[i].Messages[n] {
+						t.Logf("want %+v\nhave %+v", m, have.Conversations[i].Messages[n])
+					}
+				}
+				t.Logf("want %+v\nhave %+v", c.Findings, have.Conversations[i].Findings)
+				t.Logf("#%d:\nwant %+v\nhave %+v", i+1, c, have.Conversations[i])
+				break
+			}
+		}
+		if !reflect.DeepEqual(want.Artefacts, have.Artefacts) {
+			t.Logf("want %+v\nhave %+v", want.Artefacts, have.Artefacts)
+		}
+	}
+	if findings < 50 || messages < 1500 {
+		t.Errorf("only %d findings and %d messages", findings, messages)
+	}
+}
+
+// The same original has the same replacement in every file, no two have the same, and
+// another key makes others.
+func TestReplacementsAreConsistent(t *testing.T) {
+	a, b := newAnonymizer(t), newAnonymizer(t)
+	other, err := anonymize.New(anonymize.Config{Key: []byte("another key, 16 bytes")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for i := range 5000 {
+		for _, s := range []string{fmt.Sprintf("sensor-%d/t", i), fmt.Sprint(i), fmt.Sprintf("a-much-longer-client-identifier-%d", i)} {
+			r := a.Text(s)
+			if r != b.Text(s) || len(r) != len(s) || strings.Count(r, "/") != strings.Count(s, "/") {
+				t.Fatalf("%q became %q and %q", s, r, b.Text(s))
+			}
+			if before, twice := seen[r]; twice && before != s {
+				t.Fatalf("%q and %q became %q", before, s, r)
+			}
+			seen[r] = s
+			if len(s) > 5 && (other.Text(s) == r || r == s) {
+				t.Fatalf("%q became %q", s, r)
+			}
+		}
+		addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		r := a.Addr(addr).String()
+		if before, twice := seen[r]; twice || r != b.Addr(addr).String() {
+			t.Fatalf("%v and %v became %v", before, addr, r)
+		}
+		seen[r] = addr.String()
+	}
+	x, y := a.Addr(netip.MustParseAddr("192.0.2.1")), a.Addr(netip.MustParseAddr("192.0.2.77"))
+	if p, _ := x.Prefix(24); !p.Contains(y) {
+		t.Errorf("%v and %v are of one network no more", x, y)
+	}
+	for s, want := range map[string]string{"$SYS/": "$SYS/", "+/#": "+/#", "": ""} {
+		if got := a.Text(s); got != want {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+	var keys []string
+	for s := range seen {
+		keys = append(keys, s)
+	}
+	sort.Strings(keys)
+	if len(keys) < 15_000 {
+		t.Errorf("%d replacements", len(keys))
+	}
+}
