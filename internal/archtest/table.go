@@ -79,7 +79,7 @@ var layers = map[string]Layer{
 
 	"replay/anonymize": {Row: 8},
 
-	"replay/play":    {Row: 8},
+	"replay/play": {Row: 8},
 
 	"cmd/...": {Row: 9, Third: []string{"github.com/spf13/cobra", "golang.org/x/term"}},
 
