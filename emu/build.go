@@ -38,6 +38,9 @@ func (w *World) build() error {
 	if err := w.prepareDecisions(); err != nil {
 		return err
 	}
+	if err := w.prepareTLS(); err != nil {
+		return err
+	}
 	newNetwork := w.newModelNetwork
 	switch w.sc.Broker.Kind {
 	case scenarios.BrokerTap:
@@ -100,6 +103,7 @@ func (w *World) connect(d *device, network network) error {
 	if err != nil {
 		return err
 	}
+	w.files.belongs(point, d.cfg.Name)
 	if point != nil {
 		l.Up.Observe(&senderTap{w.files, point})
 		l.Down.Observe(&receiverTap{w.files, point})

@@ -35,6 +35,8 @@ type device struct {
 	// The counters of the machines before this one.
 	pastNIC, pastStack []trace.Value
 
+	sessions int // of TLS, begun so far
+
 	startAt sim.Time // when it starts for the first time
 	epoch   int      // changes with every event of the power, so that an old plan to start is void
 }
@@ -190,7 +192,12 @@ func (d *device) connect(t *sim.Task) mqtt.Status {
 			return s
 		}
 	}
-	return d.client.Connect(peer, uint32(m.Keepalive.Std()/time.Second), m.CleanSession, d.ticks(m.Wait.Std()))
+	keepalive, wait := uint32(m.Keepalive.Std()/time.Second), d.ticks(m.Wait.Std())
+	if m.TLS != nil {
+		setup := func(_ *mqtt.Client, s *mqtt.TLSSession) mqtt.Status { return d.session(s) }
+		return d.client.SecureConnect(peer, setup, keepalive, m.CleanSession, wait)
+	}
+	return d.client.Connect(peer, keepalive, m.CleanSession, wait)
 }
 
 // keepConnected connects again, a pause after a connection has ended or an

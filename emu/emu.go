@@ -43,6 +43,11 @@ type Options struct {
 	Decisions *decisions.Log
 	// DecisionsOut is a file that the run's decision log is written to. Empty: none.
 	DecisionsOut string
+	// KeyLog is a file that gets the secrets of all TLS sessions, in the format of
+	// NSS. With a real peer secrets are kept only if it is set; then they stand in
+	// the captures too, as they always do in virtual time. Who has the file can
+	// read the sessions. Empty: none.
+	KeyLog string
 	// Progress is called by the run's goroutine about every 100 ms of real time,
 	// with the time of the run.
 	Progress func(now, end sim.Time)
@@ -69,6 +74,7 @@ type World struct {
 	droppers []*frameDropper
 	linkOf   map[string]*scenarios.Link // of a device, by name; looked up only
 	server   *server
+	tls      *worldTLS // nil: nobody speaks it
 
 	brokerState []byte // that the model broker begins with; nil without one
 

@@ -64,6 +64,7 @@ var detectors = []struct {
 	{"packet_id_reused", newReusedID},
 	{"login_forgotten", newLoginForgotten},
 	{"refusal_taken_for_grant", newRefusals},
+	{"tls_failed", newTLSFailed},
 }
 
 // hits are the moments at which a detector found what it looks for.

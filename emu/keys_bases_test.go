@@ -328,6 +328,23 @@ devices:
   - {address: 10.50.0.2/24, mqtt: {client_id: netx-golden, keepalive: 4s}, steps: [connect]}
 broker: {kind: capture, address: 10.50.0.1/24, capture: {file: ../pcaps/golden/netx/1-basic.pcap, device: "02:4e:58:00:00:02", start: 0s, delay: 0s}}
 `,
+	// TLS, with a device that shows its certificate and one that speaks 1.3.
+	`
+version: 1
+name: tls
+duration: 5s
+devices:
+  - {name: a, mqtt: {wait: 1s, tls: {certificate: valid, server_name: broker, min_version: "1.2", ciphers: [TLS_RSA_WITH_AES_128_CBC_SHA256], handshake_time: 0s}}, steps: [connect]}
+  - {name: b, profile: linux, mqtt: {wait: 1s, tls: {certificate: valid, max_version: "1.3"}}, steps: [connect]}
+broker: {tls: {certificate: valid, client_certificate: required, min_version: "1.2", max_version: "1.3", ciphers: [TLS_RSA_WITH_AES_128_CBC_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]}}
+`,
+	`
+version: 1
+name: tls-without-certificates
+duration: 5s
+devices: [{mqtt: {tls: {}}, steps: [connect]}]
+broker: {tls: {}}
+`,
 	// Two families of addresses.
 	`
 version: 1

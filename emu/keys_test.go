@@ -21,6 +21,7 @@ import (
 // language, being a name or a kind, or is not the one that shows.
 var keyValues = map[string][]string{
 	"devices[].app":                  {"other"},
+	"devices[].mqtt.tls.certificate": {"expired"},
 	"devices[].mqtt.thread_priority": {"9", "31"},
 	"links[].device":                 {"b"},
 	"timeline[].link":                {"link-b"},
@@ -54,6 +55,9 @@ var keyElsewhere = map[string]string{
 	"files[].data":                  "TestARecordingHasTheFilesThatItsScenarioNames",
 	"timeline[].change.trace":       "TestBrokenScenariosAreRefusedWithPositionAndHint in package scenarios: it is refused",
 	"timeline[].change.drop_frames": "TestBrokenScenariosAreRefusedWithPositionAndHint: it is refused",
+	"devices[].mqtt.tls.ca_file":    "TestADeviceSpeaksTLSWithMosquitto",
+	"devices[].mqtt.tls.cert_file":  "TestADeviceSpeaksTLSWithMosquitto",
+	"devices[].mqtt.tls.key_file":   "TestADeviceSpeaksTLSWithMosquitto",
 }
 
 var keyApps = map[string]App{

@@ -96,6 +96,7 @@ func (w *World) newModelNetwork() (network, error) {
 		host.Put(f)
 	}))
 	w.uplink(n.sw, port)
+	w.files.belongs(n.point, "")
 	var points []*pcaps.Point
 	out := link.Sink(port)
 	if n.point != nil {
@@ -166,6 +167,7 @@ func (w *World) recordPeer(device string, l *link.Link, points ...scenarios.Poin
 		if err != nil {
 			return err
 		}
+		w.files.belongs(peer, device)
 		if peer != nil {
 			l.Up.Observe(&receiverTap{w.files, peer})
 			l.Down.Observe(&senderTap{w.files, peer})
@@ -213,6 +215,7 @@ func (w *World) newTapNetwork() (network, error) {
 		if err != nil {
 			return nil, err
 		}
+		w.files.belongs(point, "")
 		if point != nil {
 			n.points = append(n.points, point)
 		}

@@ -25,11 +25,34 @@ type files struct {
 	failed   error // the first error of any file, an *EnvironmentError
 	closed   bool
 	omit     uint64 // a frame that is not recorded, for sabotage
+	// points has the captures of a device's link, and under "" those that
+	// everybody's frames are in; looked up only.
+	points map[string][]*pcaps.Point
+}
+
+// belongs says whose frames a point records.
+func (f *files) belongs(p *pcaps.Point, device string) {
+	if p != nil {
+		f.points[device] = append(f.points[device], p)
+	}
+}
+
+// secret puts a line of a TLS key log into the captures in which it opens
+// something.
+func (f *files) secret(device string, line []byte) {
+	for _, who := range []string{"", device} {
+		for _, p := range f.points[who] {
+			f.fail(p.WriteSecret(line))
+		}
+		if device == "" {
+			return
+		}
+	}
 }
 
 // newFiles creates the trace file and makes ready for captures.
 func (w *World) newFiles() (*files, error) {
-	f := &files{loop: w.loop}
+	f := &files{loop: w.loop, points: map[string][]*pcaps.Point{}}
 	if w.opt.sabotage == sabotageLostRecord {
 		f.omit = sabotagedFrame
 	}

@@ -40,6 +40,7 @@ type serverConn struct {
 	hears   bool       // what comes is read
 	ripe    bool       // the time of collecting is over
 	waits   *sim.Timer // until then the backlog is collected; nil before the first time
+	tls     *serverTLS // nil: none
 }
 
 // BrokerConfig returns what a scenario says about its model broker.
@@ -156,9 +157,16 @@ func (s *server) accept(c *stack.Conn) {
 	sc := &serverConn{id: s.last, conn: c}
 	s.conns[sc.id] = sc
 	s.broker.Open(s.now(), sc.id, c.Remote().String())
+	if s.world.sc.Broker.TLS != nil {
+		s.secure(sc)
+	}
 	sc.onData = func(data []byte) {
 		if s.conns[sc.id] == nil {
 			return // the broker has closed it
+		}
+		if sc.tls != nil {
+			sc.tls.pipe.Feed(data)
+			return
 		}
 		s.broker.Data(s.now(), sc.id, data)
 		s.flush()
@@ -171,15 +179,24 @@ func (s *server) accept(c *stack.Conn) {
 			s.flush()
 		}
 	})
-	c.OnClosed(func(error) {
-		if s.conns[sc.id] == nil {
-			return
+	c.OnClosed(func(err error) {
+		switch {
+		case s.conns[sc.id] == nil:
+		case sc.tls != nil && !sc.closing:
+			sc.tls.lost = true
+			sc.tls.pipe.Fail(err) // behind what has arrived
+		default:
+			s.ended(sc)
 		}
-		s.forget(sc)
-		c.Close() // our direction too; a lost connection does not mind
-		s.broker.Closed(s.now(), sc.id)
-		s.flush()
 	})
+	s.flush()
+}
+
+// ended tells the broker of a connection whose peer is gone.
+func (s *server) ended(c *serverConn) {
+	s.forget(c)
+	c.conn.Close() // our direction too; a lost connection does not mind
+	s.broker.Closed(s.now(), c.id)
 	s.flush()
 }
 
@@ -189,6 +206,7 @@ func (s *server) forget(c *serverConn) {
 	if c.waits != nil {
 		c.waits.Stop()
 	}
+	c.endTLS()
 }
 
 // ordered returns the connections by their numbers.
@@ -210,12 +228,13 @@ func (s *server) flush() {
 			if c == nil {
 				continue // closed by the peer; the broker hears of it from accept's OnClosed
 			}
-			c.backlog = append(c.backlog, o.Data...)
+			c.send(o.Data)
 			switch {
 			case o.Abort:
 				s.forget(c)
 				c.conn.Abort()
 			case o.Close:
+				c.farewell()
 				c.closing = true
 				s.pump(c)
 			default:

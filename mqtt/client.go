@@ -115,7 +115,9 @@ type Client struct {
 	quirks Quirks
 	kernel *rtos.Kernel
 	pool   *nic.Pool
-	socket Socket
+	tcp    Socket        // of Config
+	socket Socket        // what is sent and received by: tcp, or secure
+	secure *secureSocket // nil: no TLS
 	mutex  *rtos.Mutex
 	events *rtos.EventFlags
 	thread *rtos.Thread
@@ -181,7 +183,7 @@ func Create(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		cfg: cfg, quirks: quirks, kernel: cfg.Kernel, pool: cfg.Pool, socket: cfg.Socket,
+		cfg: cfg, quirks: quirks, kernel: cfg.Kernel, pool: cfg.Pool, tcp: cfg.Socket, socket: cfg.Socket,
 		mutex:  rtos.NewMutex(cfg.Kernel, cfg.Name),
 		events: rtos.NewEventFlags(cfg.Kernel, cfg.Name),
 		state:  StateIdle,
@@ -195,18 +197,18 @@ func Create(cfg Config) (*Client, error) {
 			}
 		}
 	}
-	c.socket.ReceiveNotify(func() {
+	c.tcp.ReceiveNotify(func() {
 		if c.receiveReady {
 			c.events.Set(eventPacketReceive)
 		}
 	})
-	c.socket.EstablishNotify(func() {
+	c.tcp.EstablishNotify(func() {
 		c.established = true
 		if !c.blocking && !c.quirks.NoEstablishNotify {
 			c.events.Set(eventEstablished)
 		}
 	})
-	c.socket.DisconnectNotify(func() {
+	c.tcp.DisconnectNotify(func() {
 		if !c.established && (c.blocking || c.quirks.SilentConnectFailure) {
 			return // NetX calls it for a connection that was established only.
 		}

@@ -52,6 +52,11 @@ const (
 // NetX's default build it never does: see the quirk no_establish_notify).
 // keepAliveSeconds 0 switches keepalive off; its low 16 bits go to the broker.
 func (c *Client) Connect(server netip.AddrPort, keepAliveSeconds uint32, cleanSession bool, wait rtos.Ticks) Status {
+	return c.connect(server, nil, keepAliveSeconds, cleanSession, wait)
+}
+
+// connect is Connect, and SecureConnect with a session.
+func (c *Client) connect(server netip.AddrPort, session *TLSSession, keepAliveSeconds uint32, cleanSession bool, wait rtos.Ticks) Status {
 	switch {
 	case !server.Addr().IsValid():
 		return InvalidParameter
@@ -72,6 +77,7 @@ func (c *Client) Connect(server netip.AddrPort, keepAliveSeconds uint32, cleanSe
 	if c.fixed != nil {
 		c.events.Clear(allEvents &^ eventDelete) // of the connection before
 	}
+	c.useTLS(session)
 	c.startTimer(keepAliveSeconds)
 	c.cleanSession = cleanSession
 	c.blocking = wait != rtos.NoWait
@@ -118,11 +124,16 @@ func (c *Client) refuseConnect() Status {
 func (c *Client) handshake(wait rtos.Ticks) Status {
 	caller := c.kernel.Current()
 	priority := caller.SetPriority(c.thread.Priority())
-	status := c.sendConnect(wait)
+	what := "TLS: "
+	status := c.startTLS(wait)
+	if status == Success {
+		what = "CONNECT: "
+		status = c.sendConnect(wait)
+	}
 	if status != Success {
 		caller.SetPriority(priority)
 		c.endConnection(rtos.NoWait)
-		c.emit(trace.Event{Kind: trace.KindConnected, Status: uint32(ConnectFailure), Text: "CONNECT: " + status.String()})
+		c.emit(trace.Event{Kind: trace.KindConnected, Status: uint32(ConnectFailure), Text: what + status.String()})
 		return ConnectFailure
 	}
 	p, status := c.receiveConnack(wait)
@@ -338,11 +349,4 @@ func (c *Client) retransmit(wait rtos.Ticks) Status {
 	}
 	c.touch()
 	return Success
-}
-
-// SecureConnect is not modelled: it returns nic.NotSupported and opens nothing.
-// Nothing is ever sent in clear in its place.
-func (c *Client) SecureConnect(server netip.AddrPort, _ uint32, _ bool, _ rtos.Ticks) Status {
-	c.notModelled("secure_connect " + server.String())
-	return nic.NotSupported
 }

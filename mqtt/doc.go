@@ -6,8 +6,11 @@
 // With ModeFixed it is a client with the same functions that keeps to the
 // standard instead: QoS 2 both ways, sessions over reconnects and resets,
 // subscriptions made again, and a closed connection for a broker that breaks a
-// rule. TLS, websockets and the cloud helper are modelled in neither mode (the
+// rule. Websockets and the cloud helper are modelled in neither mode (the
 // functions exist and say so).
+//
+// Both connect over TLS too ([Client.SecureConnect]), which is crypto/tls on the
+// client's thread and the packets of its pool: see package taskconn.
 //
 // # Threads
 //

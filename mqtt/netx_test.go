@@ -42,7 +42,7 @@ func TestAPI(t *testing.T) {
 			{"message_get without topic buffer", get(nil, b), mqtt.InvalidParameter},
 			{"message_get without message buffer", get(b, nil), mqtt.InvalidParameter},
 			{"message_get of nothing", get(b, b), mqtt.NoMessage},
-			{"TLS", c.SecureConnect(server, 0, true, 1), nic.NotSupported},
+			{"TLS without a set-up callback", c.SecureConnect(server, nil, 0, true, 1), nic.PtrError},
 			{"websocket", c.WebsocketSet("host", "/mqtt"), nic.NotSupported},
 			// An idle client can be disconnected.
 			{"disconnect", c.Disconnect(), mqtt.Success},

@@ -80,7 +80,19 @@ func (c *Client) process(events uint32) {
 // connectionEstablished is _nxd_mqtt_tcp_establish_process, of a non-blocking
 // Connect.
 func (c *Client) connectionEstablished() {
-	status := c.sendConnect(rtos.NoWait)
+	status := Success
+	if c.secure != nil {
+		// NetX goes on with each segment that arrives; here the thread waits.
+		c.mutex.Put()
+		status = c.startTLS(rtos.WaitForever)
+		c.mutex.Get(rtos.WaitForever)
+		if c.state != StateConnecting {
+			return
+		}
+	}
+	if status == Success {
+		status = c.sendConnect(rtos.NoWait)
+	}
 	if status == Success {
 		return
 	}

@@ -40,6 +40,24 @@ const (
 	Continue          Status = 0x55
 )
 
+// The codes of NetX Secure, from nx_secure_tls.h and nx_secure_x509.h.
+const (
+	TLSUnknownCipherSuite      Status = 0x105
+	TLSHandshakeFailure        Status = 0x107
+	TLSHashMACVerifyFailure    Status = 0x108
+	TLSTCPSendFailed           Status = 0x109
+	TLSInvalidServerCert       Status = 0x10C
+	TLSUnknownVersion          Status = 0x10F
+	TLSUnsupportedVersion      Status = 0x110
+	TLSAllocatePacketFailed    Status = 0x111
+	TLSAlertReceived           Status = 0x114
+	TLSIssuerNotFound          Status = 0x11B
+	TLSCloseNotifyReceived     Status = 0x127
+	X509CertificateExpired     Status = 0x193
+	X509CertificateNotYetValid Status = 0x194
+	X509DNSMismatch            Status = 0x195
+)
+
 // statusNames holds every code a user may see in a trace, MQTT's included, so
 // that a number has one name wherever it is printed.
 var statusNames = map[Status]string{
@@ -52,6 +70,14 @@ var statusNames = map[Status]string{
 	DisconnectFailed: "NX_DISCONNECT_FAILED", StillBound: "NX_STILL_BOUND", NoFreePorts: "NX_NO_FREE_PORTS",
 	InvalidPort: "NX_INVALID_PORT", TxQueueDepth: "NX_TX_QUEUE_DEPTH", NotSupported: "NX_NOT_SUPPORTED",
 	InvalidParameters: "NX_INVALID_PARAMETERS", PacketOffsetError: "NX_PACKET_OFFSET_ERROR", Continue: "NX_CONTINUE",
+
+	TLSUnknownCipherSuite: "NX_SECURE_TLS_UNKNOWN_CIPHERSUITE", TLSHandshakeFailure: "NX_SECURE_TLS_HANDSHAKE_FAILURE",
+	TLSHashMACVerifyFailure: "NX_SECURE_TLS_HASH_MAC_VERIFY_FAILURE", TLSTCPSendFailed: "NX_SECURE_TLS_TCP_SEND_FAILED",
+	TLSInvalidServerCert: "NX_SECURE_TLS_INVALID_SERVER_CERT", TLSUnknownVersion: "NX_SECURE_TLS_UNKNOWN_TLS_VERSION",
+	TLSUnsupportedVersion: "NX_SECURE_TLS_UNSUPPORTED_TLS_VERSION", TLSAllocatePacketFailed: "NX_SECURE_TLS_ALLOCATE_PACKET_FAILED",
+	TLSAlertReceived: "NX_SECURE_TLS_ALERT_RECEIVED", TLSIssuerNotFound: "NX_SECURE_TLS_ISSUER_CERTIFICATE_NOT_FOUND",
+	TLSCloseNotifyReceived: "NX_SECURE_TLS_CLOSE_NOTIFY_RECEIVED", X509CertificateExpired: "NX_SECURE_X509_CERTIFICATE_EXPIRED",
+	X509CertificateNotYetValid: "NX_SECURE_X509_CERTIFICATE_NOT_YET_VALID", X509DNSMismatch: "NX_SECURE_X509_CERTIFICATE_DNS_MISMATCH",
 
 	0x10001: "NXD_MQTT_ALREADY_CONNECTED", 0x10002: "NXD_MQTT_NOT_CONNECTED", 0x10003: "NXD_MQTT_MUTEX_FAILURE",
 	0x10004: "NXD_MQTT_INTERNAL_ERROR", 0x10005: "NXD_MQTT_CONNECT_FAILURE", 0x10006: "NXD_MQTT_PACKET_POOL_FAILURE",

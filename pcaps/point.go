@@ -97,6 +97,22 @@ func (p *Point) Capture(now sim.Time, id uint64, dir Direction, data []byte, fat
 	return r.shed(p)
 }
 
+// WriteSecret writes lines of a TLS key log into the point's file, before every
+// frame that is written from now on. Those must be all that they open: frames
+// that were captured earlier may still wait to be written, which does no harm.
+func (p *Point) WriteSecret(lines []byte) error {
+	if p.err != nil {
+		return p.err
+	}
+	if p.recorder.closed {
+		return fmt.Errorf("pcaps: point %q: secrets after Close", p.name)
+	}
+	if err := p.writer.WriteSecrets(&Secrets{Kind: SecretsTLS, Data: lines}); err != nil {
+		p.fail(err)
+	}
+	return p.err
+}
+
 // cutNote keeps a note below the limit of an option and free of NULs.
 func cutNote(note string) string {
 	if end := strings.IndexByte(note, 0); end >= 0 {

@@ -25,6 +25,7 @@ func (c *checker) run() {
 	c.names()
 	c.dropFrames()
 	c.broker()
+	c.brokerTLS()
 	for i := range c.s.Devices {
 		c.device(index("devices", i), &c.s.Devices[i])
 	}

@@ -107,6 +107,7 @@ func (s *Scenario) complete() Errors {
 // fill sets what was left out and depends on other values.
 func (s *Scenario) fill() {
 	s.fillBroker()
+	s.fillTLS()
 	for i := range s.Devices {
 		d := &s.Devices[i]
 		if d.MAC == (MAC{}) {

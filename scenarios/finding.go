@@ -150,6 +150,11 @@ var findingKinds = []FindingKind{
 		"The broker refused a subscription (SUBACK 0x80). The client does not look at that, so the application waits for messages that never come.",
 		"Look into the SUBACK in packet_receive_notify, or test the subscription.", "suback_refusal_ignored",
 	},
+	{
+		"tls_failed", SeverityError,
+		"TLS with the broker did not come to be, or ended by an error. NetX tells the application NXD_MQTT_CONNECT_FAILURE whatever the cause is; the text says which side found what.",
+		"Do what the cause asks for: a certificate or clock that is right, a version and cipher suite that both ends have, a larger pool.", "",
+	},
 }
 
 // FindingKinds returns all kinds of finding.

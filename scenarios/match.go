@@ -222,8 +222,8 @@ func (c *checker) match(path string, m *Match) {
 		c.failf(path+".qos", "write 0, 1 or 2", "%d is not a quality of service", *m.QoS)
 		chosen = false
 	}
-	if m.Message != "" && c.s.Broker.Port == tlsPort {
-		c.failf(path+".message", "choose by tcp, bytes or frame, or connect without TLS", "MQTT messages cannot be seen: the broker's port %d is TLS", tlsPort)
+	if m.Message != "" {
+		c.readable(path + ".message")
 	}
 	if !chosen {
 		return
@@ -234,8 +234,16 @@ func (c *checker) match(path string, m *Match) {
 	}
 }
 
-// tlsPort is IANA's secure-mqtt.
-const tlsPort = 8883
+// readable refuses a rule for MQTT messages where TLS hides them.
+func (c *checker) readable(path string) {
+	const advice = "choose by tcp, bytes or frame, or connect without TLS"
+	switch {
+	case slices.ContainsFunc(c.s.Devices, func(d Device) bool { return d.MQTT.TLS != nil }):
+		c.failf(path, advice, "MQTT messages cannot be seen: the devices speak TLS")
+	case c.s.Broker.Port == portMQTTS:
+		c.failf(path, advice, "MQTT messages cannot be seen: the broker's port %d is TLS", portMQTTS)
+	}
+}
 
 var identified = []MessageType{"PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK"}
 

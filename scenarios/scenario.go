@@ -125,6 +125,8 @@ type MQTT struct {
 	Family Family `yaml:"family" default:"auto" alt:"ipv4"`
 	// User name and password.
 	Login *Login `yaml:"login"`
+	// TLS, with the broker's section of the same name. Default: none. Write tls: {} for TLS as the profile has it.
+	TLS *DeviceTLS `yaml:"tls"`
 	// The message that the broker publishes when the connection ends without a DISCONNECT.
 	Will *Will `yaml:"will"`
 	// The buffer that message_get copies the topic into, up to 64 KiB.
@@ -167,8 +169,10 @@ type Broker struct {
 	Address netip.Prefix `yaml:"address" alt:"10.0.0.99/24"`
 	// IPv6 address and prefix length. Default: the first one in network6, with kind tap the TAP's own, otherwise none.
 	Address6 Prefix6 `yaml:"address6" alt:"fd00::99/64"`
-	// TCP port.
-	Port int `yaml:"port" min:"1" max:"65535" default:"1883" alt:"1884"`
+	// TCP port. Default: 1883, with TLS 8883.
+	Port int `yaml:"port" min:"1" max:"65535" alt:"1884"`
+	// TLS, with kind model only. Default: none. Every device must speak it too.
+	TLS *BrokerTLS `yaml:"tls"`
 	// Who may connect, with kind model only. Default: everybody, with or without a user name.
 	Users []User `yaml:"users" max:"1000"`
 	// What the broker holds at most, with kind model only.

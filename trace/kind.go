@@ -43,6 +43,11 @@ const (
 	KindConnect Kind = "mqtt.connect"
 	// The connection attempt ended: Client, Status.
 	KindConnected Kind = "mqtt.connected"
+	// TLS is up: Client, Count (ns that the handshake took), Text (version, cipher suite).
+	KindTLS Kind = "tls.established"
+	// TLS failed, in the handshake or later: Client, Stage (the cause in a word), Count (number of the peer's
+	// alert, 0 if this side found it), Status (of NetX Secure, at a client), Text.
+	KindTLSFailed Kind = "tls.failed"
 	// The session ended: Client, Text (cause).
 	KindDisconnected Kind = "mqtt.disconnected"
 	// The application published: Client, Topic, QoS, ID, Len, Hash, Status (0: handed to TCP).

@@ -114,6 +114,7 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 	}()
 	opt := emu.Options{Apps: b.cli.apps, Out: b.flags.out, Source: sourceWithSettings(e.source, b.flags.settings)}
 	opt.Decisions, opt.DecisionsOut = b.flags.decide.log, b.flags.decide.out
+	opt.KeyLog = b.flags.keyLog
 	if b.flags.hasSeed {
 		opt.Seed = &b.flags.seed
 	}

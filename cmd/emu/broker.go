@@ -26,6 +26,7 @@ type brokerFlags struct {
 	state  string
 	trace  string
 	length time.Duration
+	tls    brokerTLSFlags
 }
 
 func (c *cli) brokerCommand() *cobra.Command {
@@ -38,11 +39,13 @@ board or a program on the bench. It is the broker that scenarios have, with the
 users, topics and limits of SCENARIO's broker section if one is given; the
 scenario itself does not run.
 
-It listens on the loopback interface. Any other address needs --expose: there is
-no TLS, and without users everybody may publish and subscribe. Ctrl-C ends it.`,
+It listens on the loopback interface. Any other address needs --expose: without
+users everybody may publish and subscribe. With --tls-cert and --tls-key it
+speaks TLS 1.2 and 1.3, and nothing else. Ctrl-C ends it.`,
 		Example: `  emu broker
   emu broker --listen 127.0.0.1:11883 --state broker.json --trace broker.jsonl
-  emu broker retained-will --listen 192.168.7.1:1883 --expose`,
+  emu broker retained-will --listen 192.168.7.1:1883 --expose
+  emu certs && emu broker --listen 127.0.0.1:8883 --tls-cert server.pem --tls-key server.key`,
 		Args:              arguments(0, 1, "at most one scenario"),
 		ValidArgsFunction: completeScenarios,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.broker(cmd.Context(), args, &f) },
@@ -52,6 +55,7 @@ no TLS, and without users everybody may publish and subscribe. Ctrl-C ends it.`,
 	flags.BoolVar(&f.expose, "expose", false, "allow an address that other machines reach")
 	flags.StringVar(&f.state, "state", "", "keep sessions and retained messages in `file`: read at the start if it exists, written at the end")
 	flags.StringVar(&f.trace, "trace", "", "write what happens to `file`, as the trace of a run")
+	f.tls.add(cmd)
 	flags.DurationVar(&f.length, "for", 0, "end after this `time`, such as 30s (default: at Ctrl-C)")
 	return cmd
 }
@@ -78,10 +82,17 @@ func (c *cli) broker(ctx context.Context, args []string, f *brokerFlags) error {
 	if cfg.State, err = readBrokerState(f.state); err != nil {
 		return err
 	}
-	closeTrace, err := traceTo(f.trace, &cfg)
-	if err != nil {
+	var closeKeys func() error
+	if cfg.TLS, closeKeys, err = f.tls.config(c.stderr); err != nil {
 		return err
 	}
+	closeTrace, err := traceTo(f.trace, &cfg)
+	if err != nil {
+		return errors.Join(err, closeKeys())
+	}
+	closeTrace = func(end func() error) func() error {
+		return func() error { return errors.Join(end(), closeKeys()) }
+	}(closeTrace)
 	s, err := serve.New(cfg)
 	if err != nil {
 		return errors.Join(usagef("--state %s: %w", f.state, err), closeTrace())

@@ -110,6 +110,13 @@ func repeatsASeed(t *testing.T, plain string) {
 			t.Errorf("IPv6, GOMAXPROCS %s: %v, want %v", procs, got, want6)
 		}
 	}
+	scenario = "tls-lossy"
+	wantTLS := sums(plain, "1", "7")
+	for procs, emu := range map[string]string{"4": plain, "2": race} {
+		if got := sums(emu, procs, "7"); len(wantTLS) != 5 || !maps.Equal(got, wantTLS) {
+			t.Errorf("TLS, GOMAXPROCS %s: %v, want %v", procs, got, wantTLS)
+		}
+	}
 	scenario = "link-drop"
 	for name, sum := range sums(plain, "1", "8") {
 		if want[name] == sum {

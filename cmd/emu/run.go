@@ -27,6 +27,7 @@ type runFlags struct {
 	quiet    bool
 	verbose  bool
 	progress string
+	keyLog   string
 	parallel int
 	decide   decisionFlags
 }
@@ -53,6 +54,9 @@ With --decisions-out the links write what they drew and decided for each frame.
 --decisions makes them follow such a log, with its seed, and the run stops where
 it goes another way; or it names a list of frames to drop, a line for each:
 {"link":"link","dir":"up","frame":17}.
+
+In virtual time the captures hold the keys of TLS sessions, so that Wireshark
+reads them. With clock real they do only with --keylog.
 
 It ends with 0 when every expectation holds, 1 when one fails, 2 when the
 scenario or the command line is wrong, 3 when the machine lacks something, 4
@@ -91,6 +95,7 @@ counts.`,
 	flags.BoolVar(&f.quiet, "quiet", false, "print nothing unless something is wrong")
 	flags.BoolVar(&f.verbose, "verbose", false, "with several scenarios: print the results of those that pass in full, too")
 	flags.IntVar(&f.parallel, "parallel", 0, "how many scenarios run side by side; 0: as many as there are cores")
+	flags.StringVar(&f.keyLog, "keylog", "", "`FILE` to write the secrets of TLS sessions to; with clock real they stand in the captures only with this")
 	f.decide.add(cmd)
 	f.from.add(cmd)
 	addSet(cmd, &f.sets)
@@ -112,6 +117,9 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 		return err
 	}
 	if err := f.decide.open(len(all)); err != nil {
+		return err
+	}
+	if err := c.warnOfKeys(all, f.keyLog); err != nil {
 		return err
 	}
 	junit, err := createJUnit(f.junit)
@@ -141,6 +149,22 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 	}
 	return err
 }
+
+// warnOfKeys says what a key log of real sessions reveals.
+func (c *cli) warnOfKeys(all []*found, name string) error {
+	switch {
+	case name == "":
+		return nil
+	case len(all) > 1:
+		return usagef("--keylog is for one scenario, not for %d", len(all))
+	case all[0].err == nil && all[0].sc.Clock == scenarios.Real:
+		fmt.Fprintf(c.stderr, keyWarning, name+" and the captures")
+	}
+	return nil
+}
+
+// keyWarning is what --keylog prints where sessions are real.
+const keyWarning = "warning: %s will hold the keys of every TLS session: whoever gets them reads all messages, user names and passwords\n"
 
 // createJUnit creates the file before the runs, so that a wrong name is found at
 // once. Without a name there is none.

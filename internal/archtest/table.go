@@ -67,7 +67,8 @@ var layers = map[string]Layer{
 		"github.com/goccy/go-yaml", "github.com/expr-lang/expr", "github.com/invopop/jsonschema",
 	}},
 
-	"emu": {Row: 7, Third: []string{stat}},
+	"emu":       {Row: 7, Third: []string{stat}},
+	"emu/certs": {Row: 2},
 
 	"replay":         {Row: 8, Third: []string{gopacket, stat}},
 	"replay/frames":  {Row: 8},
@@ -91,7 +92,7 @@ var standard = map[string][]string{
 	"net/http":     {"report/live"},
 	"math/rand":    {},
 	"math/rand/v2": {},
-	"crypto/rand":  {"cmd/..."}, // a run's randomness comes from sim
+	"crypto/rand":  {"cmd/...", "emu"}, // a run's randomness comes from sim; TLS with a real peer is the exception
 	"testing":      {"internal/..."},
 	"log":          {},
 	"expvar":       {},

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"hilnet/mqtt/broker"
 	"hilnet/sim"
+	"hilnet/sim/taskconn"
 	"hilnet/trace"
 )
 
@@ -28,6 +30,9 @@ const (
 type Config struct {
 	Broker broker.Config // Trace is set by Trace
 	State  []byte        // what the broker knows already; nil: nothing
+	// TLS, if it is set, is spoken on every connection. Its Rand must be nil: peers
+	// here are real ones.
+	TLS *tls.Config
 	// Trace is called with each event, by the goroutine of Serve. Nil: no trace.
 	Trace func(*trace.Event)
 }
@@ -35,7 +40,9 @@ type Config struct {
 // Server is a broker that can be served once. Make it with New.
 type Server struct {
 	b      *broker.Broker
-	limit  int // of unsent bytes
+	tls    *tls.Config // nil: none
+	log    *trace.Log  // nil: none
+	limit  int         // of unsent bytes
 	began  time.Time
 	now    sim.Time
 	events chan event
@@ -50,6 +57,7 @@ type event struct {
 	c    *conn
 	what what
 	data []byte
+	err  error // of TLS, which ended the connection
 }
 
 type what uint8
@@ -64,7 +72,8 @@ const (
 // conn is one connection.
 type conn struct {
 	id   broker.ConnID
-	sock net.Conn
+	sock net.Conn // what is read and written: raw, or TLS on it
+	raw  net.Conn
 
 	slow   atomic.Bool  // the broker wants to hear when bytes have gone
 	unsent atomic.Int64 // bytes in out and in the writer's hands
@@ -78,10 +87,14 @@ type conn struct {
 
 // New makes a server. An error wraps broker.ErrState when the state is wrong.
 func New(cfg Config) (*Server, error) {
-	s := &Server{began: time.Now(), events: make(chan event, maxEvents), done: make(chan struct{}), conns: map[broker.ConnID]*conn{}}
+	if cfg.TLS != nil && cfg.TLS.Rand != nil {
+		return nil, errors.New("serve: TLS with randomness of its own; real peers need the machine's")
+	}
+	s := &Server{tls: cfg.TLS, began: time.Now(), events: make(chan event, maxEvents), done: make(chan struct{}), conns: map[broker.ConnID]*conn{}}
 	if cfg.Trace != nil {
 		cfg.Broker.Trace = trace.NewLog(func() sim.Time { return s.now })
 		cfg.Broker.Trace.Subscribe(cfg.Trace)
+		s.log = cfg.Broker.Trace
 	}
 	var err error
 	if cfg.State == nil {
@@ -180,6 +193,7 @@ func (s *Server) handle(e event) {
 		c.slow.Store(false)
 		s.backlog(c)
 	case ended:
+		s.tlsFailed(c, e.err)
 		delete(s.conns, c.id)
 		c.close()
 		s.b.Closed(s.now, c.id)
@@ -207,7 +221,7 @@ func (s *Server) flush() {
 			case c == nil:
 			case o.Abort:
 				delete(s.conns, o.Conn)
-				if tcp, ok := c.sock.(*net.TCPConn); ok {
+				if tcp, ok := c.raw.(*net.TCPConn); ok {
 					_ = tcp.SetLinger(0) // RST
 				}
 				c.close()
@@ -251,7 +265,10 @@ func (s *Server) accept(l net.Listener) error {
 			}
 			continue
 		}
-		c := &conn{sock: sock, wake: make(chan struct{}, 1)}
+		c := &conn{sock: sock, raw: sock, wake: make(chan struct{}, 1)}
+		if s.tls != nil {
+			c.sock = tls.Server(sock, s.tls)
+		}
 		if !s.tell(event{c: c, what: opened}) {
 			_ = sock.Close()
 		}
@@ -277,10 +294,40 @@ func (s *Server) read(c *conn) {
 			return
 		}
 		if err != nil {
-			s.tell(event{c: c, what: ended})
+			s.tell(event{c: c, what: ended, err: c.tlsError(err)})
 			return
 		}
 	}
+}
+
+// tlsError returns what went wrong in TLS, nil if it was TCP, or the peer's end.
+func (c *conn) tlsError(err error) error {
+	t, ok := c.sock.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	if f := taskconn.Diagnose(err); t.ConnectionState().HandshakeComplete && (f.Cause == taskconn.CauseClosed || isTCP(err)) {
+		return nil
+	}
+	return err
+}
+
+// isTCP reports whether an error is of the connection below TLS.
+func isTCP(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "read"
+}
+
+// tlsFailed tells why TLS ended.
+func (s *Server) tlsFailed(c *conn, err error) {
+	if err == nil {
+		return
+	}
+	f := taskconn.Diagnose(err)
+	s.log.Emit(trace.Event{
+		Kind: trace.KindTLSFailed, Node: "broker", Client: s.b.Client(c.id), Stage: string(f.Cause), Count: int64(f.Alert),
+		Text: fmt.Sprintf("%v: %v", c.raw.RemoteAddr(), f),
+	})
 }
 
 // write writes what there is until the connection ends.
@@ -297,6 +344,9 @@ func (s *Server) write(c *conn) {
 		}
 		if len(data) == 0 {
 			if closing {
+				if t, ok := c.sock.(*tls.Conn); ok {
+					_ = t.CloseWrite() // its alert; the deadline of finish holds
+				}
 				return
 			}
 			spare = data
@@ -350,7 +400,7 @@ func (c *conn) close() {
 	c.gone = true
 	c.mu.Unlock()
 	if !gone {
-		_ = c.sock.Close()
+		_ = c.raw.Close() // a tls.Conn would first wait for a peer that does not read
 	}
 	c.signal()
 }
