@@ -100,6 +100,7 @@ var flagCases = map[string]flagCase{
 	"broker expose":  {"broker --for 20ms --listen 0.0.0.0:0", "--expose", `listening on`},
 	"broker state":   {"broker --for 20ms --listen 127.0.0.1:0", "--state s.json", `(?m)^file s.json$`},
 	"broker trace":   {"broker --for 20ms --listen 127.0.0.1:0", "--trace t.jsonl", `(?m)^file t.jsonl$`},
+	"run keylog":     {"run tls-expired", "--keylog keys.log", `(?m)^file keys.log$`},
 	"schema result":  {"schema", "--result", `conservation_errors`},
 	"version":        {"", "--version", `(?m)^hilnet ` + emu.Version + `$`},
 	"version json":   {"version", "--json", `"hilnet": `},
@@ -116,6 +117,14 @@ var flagTests = map[string]func(*testing.T){
 	"broker for":       brokerEnds,
 	"run decisions":    dropsAFrame,
 	"run from":         repeatsARecording,
+	"broker tls-cert":  brokerSpeaksTLS,
+	"broker tls-key":   brokerSpeaksTLS,
+	"broker client-ca": brokerAsksForCertificates,
+	"broker keylog":    brokerLogsKeys,
+	"certs names":      certificateFlags,
+	"certs days":       certificateFlags,
+	"certs ecdsa":      certificateFlags,
+	"certs force":      certificatesStay,
 }
 
 // No flag parses and does nothing: a flag that is in none of the tables fails.
