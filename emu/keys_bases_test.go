@@ -192,6 +192,20 @@ timeline:
   - {at: 1s, do: broker_publish, topic: commands, payload: one}
   - {at: 8s, do: power_cut}
 `,
+	// Actions on several devices.
+	`
+version: 1
+name: groups
+duration: 30s
+devices:
+  - {name: b, steps: &publishing [connect, every: {period: 1s, do: [publish: {topic: t, qos: 0}]}]}
+  - {name: a, count: 4, steps: *publishing}
+broker: {kind: model}
+timeline:
+  - {at: 3s, do: power_cut, for: 1s, devices: [a-1, a-3]}
+  - {at: 8s, do: power_cut, for: 1s, group: b}
+  - {at: 15s, do: blackhole, for: 2s, group: {of: a, from: 1, to: 3, every: 1}}
+`,
 	// A message that is kept for a late subscriber.
 	`
 version: 1

@@ -1,11 +1,13 @@
 package emu
 
 import (
+	"net/netip"
 	"slices"
 
 	"hilnet/mqtt/broker"
 	"hilnet/mqtt/codec"
 	"hilnet/scenarios"
+	"hilnet/trace"
 )
 
 // This file is what the timeline makes the model broker do wrong. Where faults of
@@ -15,7 +17,32 @@ import (
 type serverFault struct {
 	id     int
 	action *scenarios.Action
+	hits   devices
 }
+
+// devices are whom an action on the broker happens to: everybody, or the devices
+// of these names, client identifiers and addresses.
+type devices struct {
+	all     bool
+	clients map[string]bool // looked up only, as the next
+	addrs   map[netip.Addr]bool
+}
+
+func (s *server) devices(a *scenarios.Action) devices {
+	names := s.world.sc.Targets(a)
+	if len(names) == 0 {
+		return devices{all: true}
+	}
+	d := devices{clients: make(map[string]bool, len(names)), addrs: make(map[netip.Addr]bool, len(names))}
+	for _, name := range names {
+		cfg := s.world.device(name).cfg
+		d.clients[cfg.MQTT.ClientID] = true
+		d.addrs[cfg.Address.Addr()] = true
+	}
+	return d
+}
+
+func (d devices) client(name string) bool { return d.all || d.clients[name] }
 
 // fault does an action on the broker and returns what undoes it.
 func (s *server) fault(a *scenarios.Action, id int) (undo func()) {
@@ -24,22 +51,18 @@ func (s *server) fault(a *scenarios.Action, id int) (undo func()) {
 		s.crash(a.State == scenarios.StateKept)
 		return s.restart
 	case scenarios.BrokerForget:
-		if s.broker != nil { // else its connections are gone already; what it kept goes too
-			s.broker.Forget(s.now(), s.clients(a))
-			s.flush()
-		} else if b, err := broker.Restore(s.cfg, s.saved); s.saved != nil && err == nil {
-			b.Forget(s.now(), s.clients(a))
-			s.saved = b.Snapshot()
-		}
+		s.forgetSessions(a)
 		return nil
 	case scenarios.BrokerGarbage:
+		n := 0
 		if data, _ := a.Bytes(); s.broker != nil {
-			s.broker.Inject(s.now(), s.clients(a), data)
+			n = s.broker.Inject(s.now(), s.devices(a).client, data)
 			s.flush()
 		}
+		s.missed(a, n, "nobody was connected")
 		return nil
 	}
-	s.faults = append(s.faults, serverFault{id, a})
+	s.faults = append(s.faults, serverFault{id, a, s.devices(a)})
 	s.setFaults()
 	return func() {
 		s.faults = slices.DeleteFunc(s.faults, func(f serverFault) bool { return f.id == id })
@@ -47,13 +70,25 @@ func (s *server) fault(a *scenarios.Action, id int) (undo func()) {
 	}
 }
 
-// clients selects the clients that an action happens to.
-func (s *server) clients(a *scenarios.Action) func(client string) bool {
-	if a.Device == "" {
-		return func(string) bool { return true }
+// forgetSessions loses sessions, those that a broker which is down has kept
+// included.
+func (s *server) forgetSessions(a *scenarios.Action) {
+	n := 0
+	if s.broker != nil {
+		n = s.broker.Forget(s.now(), s.devices(a).client)
+		s.flush()
+	} else if b, err := broker.Restore(s.cfg, s.saved); s.saved != nil && err == nil {
+		n = b.Forget(s.now(), s.devices(a).client)
+		s.saved = b.Snapshot()
 	}
-	name := s.world.device(a.Device).cfg.MQTT.ClientID
-	return func(client string) bool { return client == name }
+	s.missed(a, n, "nobody had a session")
+}
+
+// missed leaves an event of an action that has happened to nobody.
+func (s *server) missed(a *scenarios.Action, n int, why string) {
+	if n == 0 {
+		s.world.trace.Emit(trace.Event{Kind: trace.KindAction, Node: brokerNode, Text: describe(a) + " did nothing: " + why})
+	}
 }
 
 // setFaults gives the broker the faults that are its own, and the connections
@@ -78,7 +113,7 @@ func (s *server) setFaults() {
 func (s *server) faultsOf(client string) (f broker.Faults) {
 	for i := range s.faults {
 		a := s.faults[i].action
-		if !s.clients(a)(client) {
+		if !s.faults[i].hits.client(client) {
 			continue
 		}
 		switch a.Do {
@@ -102,21 +137,19 @@ func (s *server) faultsOf(client string) (f broker.Faults) {
 // has a session.
 func (s *server) connFault(c *serverConn, kind scenarios.ActionKind) (found *scenarios.Action) {
 	for i := range s.faults {
-		a := s.faults[i].action
-		if a.Do == kind && (a.Device == "" || s.isFrom(c, a.Device)) {
-			found = a
+		if f := &s.faults[i]; f.action.Do == kind && (f.hits.all || s.isFrom(c, f.hits)) {
+			found = f.action
 		}
 	}
 	return found
 }
 
-func (s *server) isFrom(c *serverConn, device string) bool {
-	cfg := s.world.device(device).cfg
-	if c.conn.Remote().Addr() == cfg.Address.Addr() {
+func (s *server) isFrom(c *serverConn, d devices) bool {
+	if d.addrs[c.conn.Remote().Addr()] {
 		return true
 	}
 	client := s.broker.Client(c.id)
-	return client != "" && client == cfg.MQTT.ClientID
+	return client != "" && d.clients[client]
 }
 
 // listen reads from a connection, or does not.

@@ -54,8 +54,31 @@ func must(err error) {
 // A plan is an action and how often it has happened.
 type plan struct {
 	*scenarios.Action
+	parts []*scenarios.Action // what it is for each device, or itself
 	times int
 	began sim.Time // of the first time
+}
+
+// newPlan takes an action apart that happens to several devices, or to their
+// links. What the broker does to several stays one: it is one fault of the
+// broker's.
+func (w *World) newPlan(a *scenarios.Action) *plan {
+	p := &plan{Action: a, parts: []*scenarios.Action{a}}
+	if len(a.Devices) == 0 || a.Do.IsBrokerFault() {
+		return p
+	}
+	p.parts = nil
+	for i, name := range w.sc.Targets(a) {
+		one := *a
+		one.Devices = nil
+		if w.byName[name] != nil {
+			one.Device = name
+		} else {
+			one.Link = w.linkOf[a.Devices[i]].Name
+		}
+		p.parts = append(p.parts, &one)
+	}
+	return p
 }
 
 // A trigger is a plan that waits for something.
@@ -73,7 +96,7 @@ func (w *World) schedule() {
 	w.state = worldRuns
 	w.mu.Unlock()
 	for i := range actions {
-		p := &plan{Action: &actions[i]}
+		p := w.newPlan(&actions[i])
 		if p.After != nil {
 			w.triggers = append(w.triggers, &trigger{p, p.After.Nth})
 		} else {
@@ -84,7 +107,7 @@ func (w *World) schedule() {
 
 // act does an action that Do was given: now, or when what it waits for happens.
 func (w *World) act(a *scenarios.Action) {
-	p := &plan{Action: a}
+	p := w.newPlan(a)
 	switch {
 	case p.After != nil:
 		w.triggers = append(w.triggers, &trigger{p, p.After.Nth})
@@ -139,22 +162,36 @@ func (w *World) repeat(p *plan) {
 
 // occur does an action now and undoes it after its time.
 func (w *World) occur(p *plan) {
-	a := p.Action
 	w.acts++
 	id := w.acts
-	text := describe(a)
-	w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: text})
-	for _, t := range w.triggers {
-		if a.Label != "" && t.plan.After.Label == a.Label {
-			w.happened(t)
+	var undo []func()
+	for i, a := range p.parts {
+		w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: describe(a)})
+		if i == 0 {
+			w.labelled(a.Label)
+		}
+		if back := w.apply(a, p.times, id); back != nil {
+			undo = append(undo, func() {
+				w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: "end of " + describe(a)})
+				back()
+			})
 		}
 	}
-	undo := w.apply(p, id)
-	if a.For > 0 && undo != nil {
-		w.loop.After(a.For.Std(), func() {
-			w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: "end of " + text})
-			undo()
+	if p.For > 0 && len(undo) > 0 {
+		w.loop.After(p.For.Std(), func() {
+			for _, back := range undo {
+				back()
+			}
 		})
+	}
+}
+
+// labelled tells the actions that wait for a label.
+func (w *World) labelled(label string) {
+	for _, t := range w.triggers {
+		if label != "" && t.plan.After.Label == label {
+			w.happened(t)
+		}
 	}
 }
 
@@ -171,6 +208,9 @@ func (w *World) target(a *scenarios.Action) string {
 	}
 	return a.Link
 }
+
+// maxNamed bounds the devices that the description of an action names.
+const maxNamed = 10
 
 // describe puts an action in words for the trace.
 func describe(a *scenarios.Action) string {
@@ -214,6 +254,14 @@ func describe(a *scenarios.Action) string {
 	if a.Do.IsBrokerFault() && a.Device != "" {
 		fmt.Fprintf(&b, " on %s", a.Device)
 	}
+	if n := len(a.Devices); n == 1 {
+		fmt.Fprintf(&b, " on %s", a.Devices[0])
+	} else if n > 1 {
+		fmt.Fprintf(&b, " on %d devices: %s", n, strings.Join(a.Devices[:min(n, maxNamed)], ", "))
+		if n > maxNamed {
+			fmt.Fprintf(&b, " and %d more", n-maxNamed)
+		}
+	}
 	switch a.Do {
 	case scenarios.Blackhole, scenarios.SetLoss, scenarios.SetDelay, scenarios.SetRate, scenarios.Impair:
 		if a.Way != scenarios.Both {
@@ -230,8 +278,7 @@ func describe(a *scenarios.Action) string {
 }
 
 // apply does the action and returns what undoes it, nil if nothing does.
-func (w *World) apply(p *plan, id int) (undo func()) {
-	a := p.Action
+func (w *World) apply(a *scenarios.Action, times, id int) (undo func()) {
 	if a.Do.IsBrokerFault() {
 		return w.server.fault(a, id)
 	}
@@ -254,7 +301,7 @@ func (w *World) apply(p *plan, id int) (undo func()) {
 		w.device(a.Device).pool.Restore(a.Packets)
 		return nil
 	case scenarios.BrokerPublish:
-		w.server.publish(a, p.times)
+		w.server.publish(a, times)
 		return nil
 	case scenarios.ResetDevice:
 		w.device(a.Device).reset("reboot")

@@ -122,7 +122,7 @@ func (a *Action) Alter(own, now Direction, way Way, part float64) Direction {
 
 // change checks what an action makes of its link.
 func (c *checker) change(path string, a *Action) {
-	l := c.s.Link(a.Link)
+	l := c.link(a.Link)
 	if l == nil {
 		return // reported
 	}
@@ -189,7 +189,7 @@ func (c *checker) relative(path string, a *Action, d *Direction) bool {
 
 // box checks what an action does to the middlebox of its link.
 func (c *checker) box(path string, a *Action) {
-	l := c.s.Link(a.Link)
+	l := c.link(a.Link)
 	switch {
 	case l == nil: // reported
 	case l.Middlebox == nil:

@@ -20,6 +20,7 @@ func (c *checker) run() {
 	if len(c.errs) > 0 {
 		return
 	}
+	c.groups()
 	c.s.fill()
 	c.general()
 	c.names()

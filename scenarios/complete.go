@@ -235,17 +235,17 @@ func (s *Scenario) fillFleet() {
 
 func (s *Scenario) fillAction(a *Action) {
 	if takes, _ := a.Do.takes("link"); takes {
-		if a.Link == "" && len(s.Links) == 1 {
+		if a.Link == "" && len(s.Links) == 1 && !a.several() {
 			a.Link = s.Links[0].Name
 		}
-		if a.Way == "" {
-			a.Way = Both
-		}
+	}
+	if a.Way == "" {
+		a.Way = Both
 	}
 	if a.Do == BrokerCrash && a.State == "" {
 		a.State = StateKept
 	}
-	if takes, _ := a.Do.takes("device"); takes && a.Device == "" && len(s.Devices) == 1 {
+	if takes, _ := a.Do.takes("device"); takes && a.Device == "" && !a.several() && len(s.Devices) == 1 {
 		a.Device = s.Devices[0].Name
 	}
 }
@@ -256,6 +256,9 @@ func (s *Scenario) CheckAction(a *Action) error {
 	c := newChecker(&Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration, Files: s.Files, src: s.src, origin: s.origin})
 	s.fillAction(a)
 	c.ranges(reflect.ValueOf(a).Elem(), "action")
+	if len(c.errs) == 0 {
+		c.group("action", a)
+	}
 	if len(c.errs) == 0 {
 		c.action("action", a)
 	}
@@ -304,6 +307,19 @@ type checker struct {
 
 	places map[string]string // where the files are that keys name, by name
 	tables map[*Quantile]*link.Distribution
+
+	byName map[string]*Link // made when first asked for, of a complete scenario
+}
+
+// link returns the link of that name, or nil.
+func (c *checker) link(name string) *Link {
+	if c.byName == nil {
+		c.byName = make(map[string]*Link, len(c.s.Links))
+		for i := range c.s.Links {
+			c.byName[c.s.Links[i].Name] = &c.s.Links[i]
+		}
+	}
+	return c.byName[name]
 }
 
 func newChecker(s *Scenario) *checker {

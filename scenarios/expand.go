@@ -18,7 +18,10 @@ const numberMark = "{i}"
 
 // origin tells which entry of the file each device and link came from, where
 // that is not the one with its own number.
-type origin struct{ devices, links []int }
+type origin struct {
+	devices, links []int
+	entries        []string // the name of the entry of each device
+}
 
 // path returns the path in the file of the value that has a path here.
 func (o *origin) path(path string) string {
@@ -56,22 +59,29 @@ func (c *checker) expand() {
 	}
 	entries := s.Devices
 	s.Devices = nil
-	from, changed := []int{}, false
+	from, changed, names := []int{}, false, []string{}
 	first := make([]int, len(entries)) // the first device of each entry
 	for n := range entries {
 		first[n] = len(s.Devices)
 		for i := range entries[n].Count {
 			s.Devices = append(s.Devices, entries[n].number(i))
-			from = append(from, n)
+			from, names = append(from, n), append(names, plainName(entries[n].Name))
 		}
 		changed = changed || entries[n].Count > 1
 	}
+	s.number()
+	if s.origin.entries == nil {
+		s.origin.entries = names
+		if names[0] == "" {
+			for i := 0; i < len(names) && from[i] == 0; i++ {
+				names[i] = defaultDevice
+			}
+		}
+	}
 	if !changed {
-		s.number()
 		return
 	}
 	s.origin.devices = compose(from, s.origin.devices)
-	s.number()
 	c.expandLinks(entries, first)
 }
 

@@ -27,6 +27,8 @@ import (
 //	reboot              Device
 //	power_cut           For, Device
 //
+// Instead of Device, or Link, all but box_address take Devices or Group.
+//
 // Those of hilnet's broker happen to the connections of Device, or to all of them:
 //
 //	broker_crash          For (until it starts again), State; to the whole broker
@@ -70,6 +72,10 @@ type Action struct {
 	Address netip.Addr `yaml:"address" alt:"10.0.0.91"`
 	// The device that it happens to. Default: the only one; with what happens to the broker, every one.
 	Device string `yaml:"device" min:"1"`
+	// Several devices that it happens to, or to whose links it does; with what happens to the broker, to whose connections.
+	Devices []string `yaml:"devices" min:"1" max:"16000" alt:"[b]"`
+	// The same, as a choice among the devices that an entry stands for. The name of the entry alone is all of them.
+	Group *Selection `yaml:"group"`
 	// The ways of the link that it happens to.
 	Way Way `yaml:"direction" default:"both" alt:"up"`
 
@@ -119,32 +125,32 @@ var timeKeys = []string{"at", "every", "count", "until", "after", "label", "do"}
 // actionKeys are the other keys of an action; those that it must have come with
 // an exclamation mark.
 var actionKeys = map[ActionKind][]string{
-	Blackhole:     {"for", "link", "direction"},
-	LinkDown:      {"for", "device"},
-	TxError:       {"for", "device"},
-	SetLoss:       {"value!", "for", "over", "link", "direction"},
-	SetDelay:      {"value!", "for", "over", "link", "direction"},
-	SetRate:       {"value!", "for", "over", "link", "direction"},
-	Impair:        {"change!", "for", "link", "direction"},
-	BoxForget:     {"link"},
+	Blackhole:     {"for", "link", "devices", "group", "direction"},
+	LinkDown:      {"for", "device", "devices", "group"},
+	TxError:       {"for", "device", "devices", "group"},
+	SetLoss:       {"value!", "for", "over", "link", "devices", "group", "direction"},
+	SetDelay:      {"value!", "for", "over", "link", "devices", "group", "direction"},
+	SetRate:       {"value!", "for", "over", "link", "devices", "group", "direction"},
+	Impair:        {"change!", "for", "link", "devices", "group", "direction"},
+	BoxForget:     {"link", "devices", "group"},
 	BoxAddress:    {"address!", "link"},
-	Captive:       {"for", "link"},
-	Leak:          {"packets!", "for", "device"},
-	ReleaseLeak:   {"packets!", "device"},
+	Captive:       {"for", "link", "devices", "group"},
+	Leak:          {"packets!", "for", "device", "devices", "group"},
+	ReleaseLeak:   {"packets!", "device", "devices", "group"},
 	BrokerPublish: {"topic!", "payload", "size", "qos", "retain"},
-	ResetDevice:   {"device"},
-	PowerCut:      {"for", "device"},
+	ResetDevice:   {"device", "devices", "group"},
+	PowerCut:      {"for", "device", "devices", "group"},
 
 	BrokerCrash:        {"for", "state"},
-	BrokerForget:       {"device"},
-	BrokerRefuse:       {"code!", "for", "device"},
-	BrokerDelayConnack: {"value!", "for", "device"},
-	BrokerDelayAcks:    {"value!", "for", "device"},
-	BrokerAcks:         {"fault!", "for", "device"},
-	BrokerStopReading:  {"for", "device"},
-	BrokerSplit:        {"piece!", "for", "device"},
-	BrokerCoalesce:     {"value!", "for", "device"},
-	BrokerGarbage:      {"hex!", "device"},
+	BrokerForget:       {"device", "devices", "group"},
+	BrokerRefuse:       {"code!", "for", "device", "devices", "group"},
+	BrokerDelayConnack: {"value!", "for", "device", "devices", "group"},
+	BrokerDelayAcks:    {"value!", "for", "device", "devices", "group"},
+	BrokerAcks:         {"fault!", "for", "device", "devices", "group"},
+	BrokerStopReading:  {"for", "device", "devices", "group"},
+	BrokerSplit:        {"piece!", "for", "device", "devices", "group"},
+	BrokerCoalesce:     {"value!", "for", "device", "devices", "group"},
+	BrokerGarbage:      {"hex!", "device", "devices", "group"},
 }
 
 // takes reports whether the action has the key, and whether it must.

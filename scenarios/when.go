@@ -102,7 +102,7 @@ func (c *checker) overlaps() {
 			if second.At < first.At {
 				first, second = second, first
 			}
-			if sameTarget(first, second) && first.For > 0 && second.At < first.At+first.For {
+			if first.For > 0 && second.At < first.At+first.For && c.sameTarget(first, second) {
 				c.failf(index("timeline", i), "let one end before the other begins",
 					"%s at %s begins while %s from %s to %s is still on", second.Do, second.At, first.Do, first.At, first.At+first.For)
 				break
@@ -111,18 +111,37 @@ func (c *checker) overlaps() {
 	}
 }
 
-func sameTarget(a, b *Action) bool {
+func (c *checker) sameTarget(a, b *Action) bool {
 	nic := func(k ActionKind) bool { return k == LinkDown || k == TxError }
 	power := func(k ActionKind) bool { return k == ResetDevice || k == PowerCut }
 	switch {
 	case nic(a.Do) && nic(b.Do), power(a.Do) && power(b.Do):
-		return a.Device == b.Device
+		return c.meet(a, b)
 	case a.Do.IsBrokerFault():
-		return a.Do == b.Do && (a.Device == b.Device || a.Device == "" || b.Device == "")
+		return a.Do == b.Do && c.meet(a, b)
 	case a.Do == Leak || a.Do == ReleaseLeak || a.Do == BrokerPublish || a.Do != b.Do:
 		return false
 	}
 	aUp, aDown := a.Way.Takes()
 	bUp, bDown := b.Way.Takes()
-	return a.Link == b.Link && (aUp && bUp || aDown && bDown)
+	return (aUp && bUp || aDown && bDown) && c.meet(a, b)
+}
+
+// meet reports whether two actions happen to one device, or to one link.
+func (c *checker) meet(a, b *Action) bool {
+	of, others := c.s.Targets(a), c.s.Targets(b)
+	if len(of) == 0 || len(others) == 0 { // everything
+		return true
+	}
+	if len(of) == 1 {
+		of, others = others, of
+	}
+	if len(others) == 1 {
+		return slices.Contains(of, others[0])
+	}
+	known := make(map[string]bool, len(of))
+	for _, name := range of {
+		known[name] = true
+	}
+	return slices.ContainsFunc(others, func(name string) bool { return known[name] })
 }

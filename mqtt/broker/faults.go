@@ -66,13 +66,15 @@ func (b *Broker) faultsOf(client string) Faults {
 
 // Forget loses the sessions of the clients that which selects, as a server does
 // that lost its disk: their connections are reset, and no session is present
-// when they come again. Wills are not published.
-func (b *Broker) Forget(now sim.Time, which func(client string) bool) {
+// when they come again. Wills are not published. It returns how many sessions
+// these were.
+func (b *Broker) Forget(now sim.Time, which func(client string) bool) (n int) {
 	b.now = now
 	for _, s := range b.sessionsBySeq() {
 		if !which(s.client) {
 			continue
 		}
+		n++
 		if c := s.conn; c != nil {
 			c.will = nil
 			b.push(pending{conn: c, abort: true})
@@ -82,6 +84,7 @@ func (b *Broker) Forget(now sim.Time, which func(client string) bool) {
 			b.discard(s)
 		}
 	}
+	return n
 }
 
 // DropCrash: a retained message was lost with a server that crashed without
