@@ -203,7 +203,7 @@ devices:
 broker: {kind: model}
 timeline:
   - {at: 3s, do: power_cut, for: 1s, devices: [a-1, a-3]}
-  - {at: 8s, do: power_cut, for: 1s, group: b}
+  - {at: 8s, do: power_cut, for: 1s, group: {of: b}}
   - {at: 15s, do: blackhole, for: 2s, group: {of: a, from: 1, to: 3, every: 1}}
 `,
 	// A message that is kept for a late subscriber.

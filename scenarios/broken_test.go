@@ -149,7 +149,7 @@ var broken = []brokenScenario{
 	{cut, "{do: blackhole}", "15:5", `lacks the key "at"`, "at: 7s"},
 	{cut, "{at: 20s, do: blackhol}", "15:19", `"blackhol"`, `did you mean "blackhole"?`},
 	{cut, "{at: 20s, do: blackhole, for: 0s}", "15:35", "too small", "1ms"},
-	{cut, "{at: 20s, do: blackhole, packets: 3}", "15:30", `blackhole does nothing with "packets"`, "do, for, link, direction"},
+	{cut, "{at: 20s, do: blackhole, packets: 3}", "15:30", `blackhole does nothing with "packets"`, "do, for, link, devices, group, direction"},
 	{cut, "{at: 20s, do: leak, for: 8s}", "15:5", `leak lacks the key "packets"`, "packets"},
 	{cut, "{at: 20s, do: leak, packets: 17}", "15:34", "only 16 packets", "fewer"},
 	{cut, "{at: 20s, do: loss, value: 10}", "15:32", "no percent sign", "10%"},
