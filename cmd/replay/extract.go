@@ -20,13 +20,15 @@ type extractFlags struct {
 	out    string
 	device string
 	ports  []uint
+	broker string
+	losses string
 }
 
 func (c *cli) extractCommand() *cobra.Command {
 	var f extractFlags
 	cmd := &cobra.Command{
 		Use:   "extract FILE [FILE2]",
-		Short: "Find out what a link did to the frames",
+		Short: "Find out what a link did, and make a scenario of it",
 		Long: `extract finds out what the link of a device did to the frames in a capture: which
 were lost, doubled or overtaken, how long they took, how fast the link was and when
 it was gone.
@@ -36,9 +38,12 @@ looked for at the other end, so losses, copies and order are exact; the clocks a
 compared first. With one capture, losses follow from what TCP says about itself, and
 what cannot be known has bounds. What the capturing itself spoiled is said first.
 
-Conditions are JSON lines: what was seen ("event"), and a trace that links can play.
+With -o NAME.jsonl conditions are written: JSON lines with what was seen ("event"),
+and a trace that links can play. With -o NAME.yaml a scenario: a device that does what
+the recorded one did, on a link that loses the same frames. It is run at once, and
+what the run did is shown beside what the capture shows.
 See docs/extract.md.`,
-		Example: "  replay extract device.pcapng broker.pcapng -o conditions.jsonl\n  replay extract field.pcap --device 10.0.0.7",
+		Example: "  replay extract device.pcapng broker.pcapng -o conditions.jsonl\n  replay extract device.pcapng broker.pcapng -o field.yaml\n  replay extract field.pcap --device 10.0.0.7",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
 				return errors.New("replay extract needs one file, or those of both ends; see replay extract --help")
@@ -47,7 +52,9 @@ See docs/extract.md.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return c.extract(cmd.Context(), args, &f) },
 	}
-	cmd.Flags().StringVarP(&f.out, "out", "o", "", "write the conditions to this file, NAME.jsonl (default: a summary is printed)")
+	cmd.Flags().StringVarP(&f.out, "out", "o", "", "write conditions to this file, NAME.jsonl, or a scenario, NAME.yaml (default: a summary is printed)")
+	cmd.Flags().StringVar(&f.broker, "broker", "model", "with a scenario: model (hilnet's broker) or recording (the capture answers, frame by frame)")
+	cmd.Flags().StringVar(&f.losses, "losses", "seen", "with a scenario: seen (lose the frames that were lost) or fitted (lose frames by the model that fits)")
 	cmd.Flags().StringVar(&f.device, "device", "", "IP address of the device (default: who opens the connections)")
 	cmd.Flags().UintSliceVar(&f.ports, "port", []uint{1883}, "TCP port of MQTT; may be repeated")
 	return cmd
@@ -64,9 +71,8 @@ func (c *cli) extract(ctx context.Context, files []string, f *extractFlags) erro
 			return fmt.Errorf("--device %q is not an IP address", f.device)
 		}
 	}
-	kind := filepath.Ext(f.out)
-	if f.out != "" && kind != ".jsonl" {
-		return fmt.Errorf("--out %s: the name says what to write: NAME.jsonl", f.out)
+	if err := f.check(len(files)); err != nil {
+		return err
 	}
 	var captures []*extract.Capture
 	for _, name := range files {
@@ -84,15 +90,83 @@ func (c *cli) extract(ctx context.Context, files []string, f *extractFlags) erro
 	if err != nil {
 		return err
 	}
-	if f.out == "" {
-		_, err = io.WriteString(c.stdout, found.Text())
+	if _, err = io.WriteString(c.stdout, found.Text()); err != nil {
 		return err
 	}
-	if err := writeFile(f.out, found.Write); err != nil {
-		return &emu.EnvironmentError{Op: "write " + f.out, Err: err, Hint: "check the folder and the disk"}
+	switch filepath.Ext(f.out) {
+	case ".jsonl":
+		return save(f.out, found.Write)
+	case ".yaml", ".yml":
+		return c.scenario(ctx, found, files, f)
 	}
-	_, err = io.WriteString(c.stdout, found.Text())
-	return err
+	return nil
+}
+
+// check looks at the flags.
+func (f *extractFlags) check(files int) error {
+	kind := filepath.Ext(f.out)
+	scenario := kind == ".yaml" || kind == ".yml"
+	switch {
+	case f.out != "" && kind != ".jsonl" && !scenario:
+		return fmt.Errorf("--out %s: the name says what to write: NAME.jsonl or NAME.yaml", f.out)
+	case f.broker != "model" && f.broker != "recording":
+		return fmt.Errorf("--broker %q: write model or recording", f.broker)
+	case f.losses != "seen" && f.losses != "fitted":
+		return fmt.Errorf("--losses %q: write seen or fitted", f.losses)
+	case !scenario && (f.broker != "model" || f.losses != "seen"):
+		return errors.New("--broker and --losses are for a scenario: write one with -o NAME.yaml")
+	case f.broker == "recording" && files != 1:
+		return errors.New("--broker recording needs one capture, made at the device: the link is in it")
+	case f.broker == "recording" && f.losses != "seen":
+		return errors.New("--broker recording and --losses fitted exclude each other: what the capture lost is lost")
+	}
+	return nil
+}
+
+func save(name string, write func(io.Writer) error) error {
+	if err := writeFile(name, write); err != nil {
+		return &emu.EnvironmentError{Op: "write " + name, Err: err, Hint: "check the folder and the disk"}
+	}
+	return nil
+}
+
+// scenario makes a scenario, writes it and runs it.
+func (c *cli) scenario(ctx context.Context, found *extract.Conditions, files []string, f *extractFlags) error {
+	plan := extract.Plan{Recorded: f.broker == "recording", Chance: f.losses == "fitted"}
+	if plan.Recorded {
+		path, err := filepath.Abs(files[0])
+		if err == nil {
+			var folder string
+			if folder, err = filepath.Abs(filepath.Dir(f.out)); err == nil {
+				plan.Recording, err = filepath.Rel(folder, path)
+			}
+			plan.Capture = path
+		}
+		if err != nil {
+			return err
+		}
+	}
+	m, err := found.Make(plan)
+	if err != nil {
+		return err
+	}
+	missed, err := m.Fit(ctx)
+	if err != nil {
+		return err
+	}
+	if err := save(f.out, func(w io.Writer) error { _, err := io.WriteString(w, m.Text()); return err }); err != nil {
+		return err
+	}
+	again, err := m.Again(ctx)
+	if err != nil {
+		return err
+	}
+	for _, what := range missed {
+		fmt.Fprintf(c.stdout, "  not in the run, so not lost there: %s\n", what)
+	}
+	fmt.Fprint(c.stdout, again.Text())
+	fmt.Fprintf(c.stdout, "  run it: emu run %s\n", f.out)
+	return nil
 }
 
 func readCapture(ctx context.Context, name string, cfg extract.Config) (*extract.Capture, error) {

@@ -114,9 +114,15 @@ func TestExtractSaysWhatIsWrong(t *testing.T) {
 		{[]string{device, peer, "--device", "tom"}, exitUsage, `--device "tom" is not an IP address`},
 		{[]string{device, peer, "--device", "192.0.2.1"}, exitUsage, "has no frame of the device 192.0.2.1"},
 		{[]string{device, peer, "--port", "0"}, exitUsage, "--port 0 is not a port"},
-		{[]string{device, peer, "-o", "x.txt"}, exitUsage, "the name says what to write"},
+		{[]string{device, peer, "-o", "x.txt"}, exitUsage, "the name says what to write: NAME.jsonl or NAME.yaml"},
 		{[]string{device, peer, "-o", filepath.Join(t.TempDir(), "no", "x.jsonl")}, exitEnvironment, "check the folder"},
 		{[]string{device, cut}, exitFail, "damaged"},
+		{[]string{device, peer, "--broker", "x"}, exitUsage, "write model or recording"},
+		{[]string{device, peer, "--losses", "x"}, exitUsage, "write seen or fitted"},
+		{[]string{device, peer, "--losses", "fitted"}, exitUsage, "are for a scenario"},
+		{[]string{device, peer, "--broker", "recording", "-o", "x.yaml"}, exitUsage, "needs one capture"},
+		{[]string{device, "--broker", "recording", "--losses", "fitted", "-o", "x.yaml"}, exitUsage, "exclude each other"},
+		{[]string{device, peer, "-o", filepath.Join(t.TempDir(), "no", "x.yaml")}, exitEnvironment, "check the folder"},
 		{[]string{device, peer, "--device", "10.0.0.2"}, exitPass, "0 lost"},
 		{[]string{device}, exitPass, "captured at the device"},
 		{[]string{peer}, exitPass, "captured at the far end"},
@@ -124,5 +130,44 @@ func TestExtractSaysWhatIsWrong(t *testing.T) {
 		if code, out := call(t, append([]string{"extract"}, c.args...)...); code != c.code || !strings.Contains(out, c.want) {
 			t.Errorf("%v: exit %d, want %d and %q:\n%s", c.args, code, c.code, c.want, out)
 		}
+	}
+}
+
+// A scenario made of a run does the same again, with each flag.
+func TestAScenarioOfARunDoesTheSameAgain(t *testing.T) {
+	device, peer := recordBoth(t, "link-drop", scenarios.Set{Key: "link.loss", Value: "8%"})
+	out := filepath.Join(t.TempDir(), "field.yaml")
+	run := func(args ...string) (string, *emu.Result) {
+		t.Helper()
+		code, text := call(t, append([]string{"extract", "-o", out}, args...)...)
+		if code != exitPass || !strings.Contains(text, "the same again") {
+			t.Fatalf("%v: exit %d:\n%s", args, code, text)
+		}
+		sc, err := scenarios.LoadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := emu.Run(t.Context(), sc, emu.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text, result
+	}
+	if text, result := run(device, peer); strings.Contains(text, "differs") || strings.Contains(text, "not in the run") || result.Outcome.Connects == 0 {
+		t.Errorf("connects %d:\n%s", result.Outcome.Connects, text)
+	}
+	data, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(data), "drop_frames:") || !strings.Contains(string(data), "do: blackhole") {
+		t.Errorf("no losses and no outage in\n%s", data)
+	}
+	run(device, peer, "--losses", "fitted")
+	if data, err = os.ReadFile(out); err != nil || strings.Contains(string(data), "drop_frames:") || !strings.Contains(string(data), "loss:") {
+		t.Errorf("%v: no model in\n%s", err, data)
+	}
+	if text, result := run(device, "--broker", "recording"); result.ModelBroker || strings.Contains(text, "PUBACK") && strings.Contains(text, "differs") {
+		t.Errorf("the recording does not answer:\n%s", text)
 	}
 }

@@ -48,6 +48,8 @@ type Capture struct {
 	unlisted int // messages that were too many
 	lanes    int // interfaces that have frames
 	cfg      Config
+
+	identities map[uint64]identity // by frame, when asked for; looked up only
 }
 
 // A message is an MQTT control packet.

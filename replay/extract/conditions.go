@@ -26,6 +26,9 @@ type Conditions struct {
 	// Place is where a single capture was made: at the device, at the far end, or
 	// between the two; empty with two captures.
 	Place string
+
+	device *Capture // the one that a scenario is made of
+	far    *Capture // with two captures
 }
 
 // Way returns one of the two directions.

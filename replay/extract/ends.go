@@ -11,7 +11,7 @@ import (
 )
 
 // ErrNoDevice is a capture in which nobody opens a TCP connection.
-var ErrNoDevice = errors.New("extract: the capture has no TCP connection, so nobody knows which side is the device: name its address")
+var ErrNoDevice = errors.New("extract: the capture has no TCP connection, so it does not say which side is the device: name its address")
 
 // tapWindow is how soon after a frame the same one again is the tap's doing.
 const tapWindow = int64(1e6)
@@ -78,8 +78,30 @@ func (c *Capture) guess() netip.Addr {
 			best = h
 		}
 	}
-	return best.addr
+	if best.addr.IsValid() {
+		return best.addr
+	}
+	return c.asker()
 }
+
+// asker returns who asks for others in vain, where there is no connection at all.
+func (c *Capture) asker() netip.Addr {
+	answered := map[netip.Addr]bool{} // looked up only
+	for i := range c.packets {
+		if p := &c.packets[i]; p.arp && p.flags == arpReply {
+			answered[p.src] = true
+		}
+	}
+	for i := range c.packets {
+		if p := &c.packets[i]; p.arp && p.flags != arpReply && p.src != p.dst && !p.src.IsUnspecified() && !answered[p.dst] {
+			return p.src
+		}
+	}
+	return netip.Addr{}
+}
+
+// arpReply stands in the flags of an ARP packet that answers.
+const arpReply = wire.TCPFlags(wire.ARPReply)
 
 func (c *Capture) mqttPort(port uint16) bool {
 	const plain, tls = 1883, 8883

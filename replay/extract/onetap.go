@@ -15,7 +15,7 @@ func Single(k *Capture) (*Conditions, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &single{k: k, c: &Conditions{Files: []string{k.File}, Device: device}}
+	s := &single{k: k, c: &Conditions{Files: []string{k.File}, Device: device, device: k}}
 	for i := range k.packets {
 		s.c.Duration = max(s.c.Duration, time.Duration(k.packets[i].at))
 	}

@@ -48,8 +48,8 @@ type packet struct {
 	// body is that of the whole payload of IP, 0 when the capture cut it.
 	key, loose, body uint64
 
-	conn         uint64 // of flow, 0: no TCP segment
-	flags        wire.TCPFlags
+	conn         uint64        // of flow, 0: no TCP segment
+	flags        wire.TCPFlags // of ARP: the operation
 	seq, ack     uint32
 	window       uint16
 	payload      int // bytes on the wire
@@ -98,6 +98,7 @@ func (p *packet) readLink(frame []byte) []byte {
 	switch {
 	case l.ARP != nil:
 		p.arp, p.src, p.dst = true, l.ARP.Sender(), l.ARP.Target()
+		p.flags = wire.TCPFlags(l.ARP.Operation())
 		p.key = sum(l.ARP)
 		p.loose = p.key
 	case l.IPv4 != nil || l.IPv6 != nil:

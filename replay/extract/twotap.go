@@ -30,7 +30,7 @@ func Pair(a, b *Capture) (*Conditions, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conditions{Files: []string{p.a.File, p.b.File}, Device: device, Duration: p.duration()}
+	c := &Conditions{Files: []string{p.a.File, p.b.File}, Device: device, Duration: p.duration(), device: p.a, far: p.b}
 	k := &p.clock
 	c.Clock = &Clock{Offset: nanos(k.offset), SkewPPM: k.skew * 1e6, Min: nanos(k.low), Max: nanos(k.high), Trusted: k.trusted}
 	c.artefacts(p.a)

@@ -53,9 +53,10 @@ type Player struct {
 	next   int
 	timer  *sim.Timer
 	stats  Stats
-	arps   map[netip.Addr]int // live requests by target: looked up only
-	conns  []*conversation    // of the recording, in order
-	live   int                // conversations the live device has begun
+	arps   map[netip.Addr]int      // live requests by target: looked up only
+	silent map[netip.Addr]wire.MAC // hosts that the device sends to and that the recording has no ARP of: looked up only
+	conns  []*conversation         // of the recording, in order
+	live   int                     // conversations the live device has begun
 	tap    func(*link.Frame)
 }
 
@@ -122,7 +123,7 @@ func New(cfg Config) (*Player, error) {
 	case len(cfg.Frames) > MaxFrames:
 		return nil, fmt.Errorf("segment: %d frames, at most %d can be played", len(cfg.Frames), MaxFrames)
 	}
-	p := &Player{cfg: cfg, arps: map[netip.Addr]int{}}
+	p := &Player{cfg: cfg, arps: map[netip.Addr]int{}, silent: map[netip.Addr]wire.MAC{}}
 	recordedARPs := map[netip.Addr]int{}
 	for i, f := range cfg.Frames {
 		var l wire.Layers
@@ -135,6 +136,9 @@ func New(cfg Config) (*Player, error) {
 		}
 		p.recordPeer(f, &l, recordedARPs)
 	}
+	for a := range recordedARPs {
+		delete(p.silent, a)
+	}
 	p.stats.Frames = len(p.script)
 	p.timer = cfg.Loop.NewTimer(p.play)
 	p.timer.ResetAfter(0) // what is beyond Out may not be there yet
@@ -143,6 +147,9 @@ func New(cfg Config) (*Player, error) {
 
 // recordDevice keeps what the recorded device sent: conversations and requests.
 func (p *Player) recordDevice(f Frame, l *wire.Layers, arps map[netip.Addr]int) {
+	if l.IPv4 != nil && !l.Ethernet.Dst().IsMulticast() {
+		p.silent[l.Dst()] = l.Ethernet.Dst()
+	}
 	switch {
 	case l.ARP != nil && l.ARP.Operation() == wire.ARPRequest:
 		arps[l.ARP.Target()]++
@@ -273,6 +280,7 @@ func (p *Player) hear(l *wire.Layers) {
 	case l.ARP != nil:
 		if l.ARP.Operation() == wire.ARPRequest {
 			p.arps[l.ARP.Target()]++
+			p.answer(l)
 		}
 	case l.TCP != nil:
 		c := p.heard(l)
@@ -282,6 +290,25 @@ func (p *Player) hear(l *wire.Layers) {
 		}
 		c.live.add(l.TCP.Seq()+l.TCP.SegmentLen(l.Payload)-c.liveISN, p.cfg.Loop.Now())
 	}
+}
+
+// answer answers an ARP request for a host that the recorded device knew without
+// asking: it had a static entry, or only TCP was captured.
+func (p *Player) answer(l *wire.Layers) {
+	mac, ok := p.silent[l.ARP.Target()]
+	if !ok {
+		return
+	}
+	f := link.NewFrame(wire.EthernetHeaderLen + wire.ARPLen)
+	wire.PutEthernet(f.Data, l.ARP.SenderMAC(), mac, wire.EtherTypeARP)
+	wire.PutARP(f.Data[wire.EthernetHeaderLen:], wire.ARPReply, mac, l.ARP.Target(), l.ARP.SenderMAC(), l.ARP.Sender())
+	// Not from within the device's own call.
+	p.cfg.Loop.After(0, func() {
+		if p.tap != nil {
+			p.tap(f)
+		}
+		p.cfg.Out.Put(f)
+	})
 }
 
 // heard returns the conversation that a live segment belongs to. A SYN of a new

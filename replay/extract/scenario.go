@@ -1,0 +1,471 @@
+package extract
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"hilnet/mqtt/codec"
+	"hilnet/scenarios"
+	"hilnet/wire"
+)
+
+// tick is the clock tick of a model device.
+const tick = 10 * time.Millisecond
+
+// ErrNoSession is a capture that does not show what the device's application does.
+var ErrNoSession = errors.New("extract: the capture shows no MQTT session of the device, in clear, so there is no scenario to make of it")
+
+// A Plan says how to make a scenario.
+type Plan struct {
+	// Recorded makes the recording itself the broker; otherwise hilnet's broker
+	// does what the recorded one did.
+	Recorded bool
+	// Recording is the path of the capture from the scenario's folder, with Recorded.
+	Recording string
+	Capture   string // the same from anywhere
+	// Chance lets the link lose frames by the fitted model; otherwise it loses those
+	// that the capture shows.
+	Chance bool
+}
+
+// A Making is a scenario in the making.
+type Making struct {
+	c       *Conditions
+	plan    Plan
+	session *session
+	print   Fingerprint
+	name    string
+	address [2]netip.Prefix // of the device and the broker; not valid: the defaults
+	mac     wire.MAC
+	effects []effect
+}
+
+// An effect is what the link does to a single frame.
+type effect struct {
+	way    way
+	number uint64 // at the entrance of the link, 0: not known yet
+	do     string // drop, delay, duplicate
+	by     time.Duration
+	what   identity
+	at     time.Duration
+	words  string
+}
+
+// Make begins a scenario that does to the device what the link did.
+func (c *Conditions) Make(plan Plan) (*Making, error) {
+	t := &tap{k: c.device, device: c.Device}
+	if c.Place == atPeer {
+		t.up, t.down = int64(c.RTT.Min/2), int64(c.RTT.Min/2)
+	}
+	m := &Making{c: c, plan: plan, session: sessionOf(t), print: fingerprint(c.device), name: scenarioName(c.base()[0])}
+	if s := m.session; !s.broker.IsValid() || len(s.acts) == 0 || s.version == 0 && s.spoken() {
+		return nil, ErrNoSession
+	}
+	m.network()
+	if !plan.Chance && !plan.Recorded {
+		m.effects = c.effects()
+	}
+	return m, nil
+}
+
+// scenarioName makes a name of a file's.
+func scenarioName(file string) string {
+	base := strings.ToLower(strings.TrimSuffix(file, filepath.Ext(file)))
+	var b strings.Builder
+	for _, r := range base {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			b.WriteRune(r)
+		} else if b.Len() > 0 && !strings.HasSuffix(b.String(), "-") {
+			b.WriteByte('-')
+		}
+	}
+	const longest = 40
+	name := strings.Trim(b.String()[:min(b.Len(), longest)], "-")
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		name = strings.TrimSuffix("field-"+name, "-")
+	}
+	return name
+}
+
+// network takes the recorded addresses, where they are in one network.
+func (m *Making) network() {
+	d, b := m.c.Device, m.session.broker.Addr()
+	if !d.Is4() || !b.Is4() {
+		return
+	}
+	const shortest = 8
+	for bits := 30; bits >= shortest; bits-- {
+		p := netip.PrefixFrom(d, bits)
+		x, y := d.As4(), b.As4()
+		if bits <= 24 || bits == 30 { // a usual length
+			if p.Masked().Contains(b) && !edge(x, bits) && !edge(y, bits) && bits <= 24 {
+				m.address = [2]netip.Prefix{p, netip.PrefixFrom(b, bits)}
+				break
+			}
+		}
+	}
+	for i := range m.c.device.packets {
+		if p := &m.c.device.packets[i]; p.src == d && p.hasMAC {
+			m.mac = p.srcMAC
+			break
+		}
+	}
+	for i := range m.c.device.packets { // everybody behind a router has one
+		if p := &m.c.device.packets[i]; p.hasMAC && p.src.IsValid() && p.src != d && p.srcMAC == m.mac && !p.src.IsUnspecified() {
+			m.mac = wire.MAC{}
+		}
+	}
+}
+
+// edge reports whether an address is the first or last of its network, which no
+// host has.
+func edge(a [4]byte, bits int) bool {
+	v := uint32(a[0])<<24 | uint32(a[1])<<16 | uint32(a[2])<<8 | uint32(a[3])
+	host := v & (1<<(32-bits) - 1)
+	return host == 0 || host == 1<<(32-bits)-1
+}
+
+// quote writes a text as YAML reads it.
+func quote(s string) string {
+	b, err := json.Marshal(strings.ToValidUTF8(s, "\uFFFD"))
+	if err != nil {
+		panic(fmt.Sprintf("extract: quote: %v", err)) // no string fails
+	}
+	return strings.ReplaceAll(string(b), "${", "$${")
+}
+
+// Text is the scenario's file.
+func (m *Making) Text() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	s := m.session
+	line("version: %d\nname: %s\nabout: |", scenarios.Version, m.name)
+	for _, l := range m.about() {
+		line("  %s", l)
+	}
+	line("duration: %s", span(m.duration()))
+	line("devices:\n  - name: device\n    profile: %s", m.print.Profile)
+	if m.plan.Recorded && m.mac != (wire.MAC{}) && !m.mac.IsMulticast() {
+		line("    mac: %s", scenarios.MAC(m.mac))
+	}
+	if m.address[0].IsValid() {
+		line("    address: %s", m.address[0])
+	}
+	const leastMTU, mostMTU, usualMTU = 576, 9000, 1500
+	if m.print.mtu >= leastMTU && m.print.mtu <= mostMTU && m.print.mtu != usualMTU {
+		line("    mtu: %d", m.print.mtu)
+	}
+	line("    pool: {packets: 100} # a capture does not tell: write the device's own")
+	if s.qos2 || m.print.Profile == "linux" {
+		line("    quirks: none")
+	}
+	m.client(line)
+	if s.pause > 0 {
+		line("    reconnect: %s", span(max(s.pause, tick)))
+	}
+	line("    steps:")
+	for _, l := range m.steps() {
+		line("      %s", l)
+	}
+	m.link(line)
+	m.broker(line)
+	m.timeline(line)
+	m.expect(line)
+	return b.String()
+}
+
+// about tells where the scenario is from.
+func (m *Making) about() []string {
+	s, c := m.session, m.c
+	all := []string{
+		fmt.Sprintf("What replay extract found in %s.", strings.Join(c.base(), " and ")),
+		fmt.Sprintf("In the capture: %d of %d messages acknowledged, %d connections; lost %s frames up and %s down.", s.acked, s.sent, len(s.conns), c.Up.Lost, c.Down.Lost),
+	}
+	sure := "is like that of the profile"
+	if !m.print.Sure {
+		sure = "fits no profile well; this is the nearest"
+	}
+	all = append(all, fmt.Sprintf("The device's stack %s: %s.", sure, m.print.Text))
+	if s.version > 4 {
+		all = append(all, "The session was MQTT 5; here it is 3.1.1.")
+	}
+	if !m.address[0].IsValid() {
+		all = append(all, "Addresses are not those of the capture.")
+	}
+	return all
+}
+
+// duration leaves time for what follows the capture's last frame.
+func (m *Making) duration() time.Duration {
+	const rest = 2 * time.Second
+	return (m.c.Duration + rest).Round(100 * time.Millisecond)
+}
+
+// span writes a duration that a scenario reads.
+func span(d time.Duration) string {
+	if d%time.Second == 0 {
+		return fmt.Sprintf("%ds", d/time.Second)
+	}
+	if d%time.Millisecond == 0 {
+		return fmt.Sprintf("%dms", d/time.Millisecond)
+	}
+	return fmt.Sprintf("%dus", d.Round(time.Microsecond)/time.Microsecond)
+}
+
+// client writes the MQTT client.
+func (m *Making) client(line func(string, ...any)) {
+	s := m.session
+	line("    mqtt:")
+	if s.clientID != "" {
+		line("      client_id: %s", quote(s.clientID))
+	}
+	line("      keepalive: %ds", s.keepalive)
+	if s.version != 0 && !s.clean {
+		line("      clean_session: false")
+	}
+	if s.wait > 0 {
+		line("      wait: %s", span(s.wait.Round(tick)))
+	}
+	if s.hasUser {
+		line("      login: {user: %s, password: %s} # the password only has the length of the real one", quote(s.user), quote(strings.Repeat("x", s.password)))
+	}
+	if w := s.will; w != nil {
+		line("      will: {topic: %s, message: %s, qos: %d, retain: %v}", quote(w.topic), quote(strings.Repeat("x", w.message)), w.qos, w.retain)
+	}
+}
+
+// link writes the link.
+func (m *Making) link(line func(string, ...any)) {
+	line("links:\n  - name: link\n    device: device")
+	if m.plan.Recorded {
+		return // what the recorded peer sent has passed it
+	}
+	for _, w := range ways {
+		v := m.c.of(w)
+		line("    %s:", w)
+		line("      delay: %s", span(max(0, v.Propagation).Round(time.Microsecond)))
+		if v.Rate > 0 {
+			line("      rate: %dbit", v.Rate)
+		}
+		if v.Rate > 0 && m.plan.Chance && v.Queue > 0 {
+			line("      queue: {bytes: %dB}", max(v.Queue, 1514))
+		}
+		if m.plan.Chance {
+			m.chance(line, v.Model)
+			continue
+		}
+		var drops []effect
+		for _, e := range m.effects {
+			if e.way == w && e.do == "drop" && e.number > 0 {
+				drops = append(drops, e)
+			}
+		}
+		slices.SortFunc(drops, func(a, b effect) int { return int(int64(a.number) - int64(b.number)) })
+		if len(drops) > 0 {
+			line("      drop_frames:")
+		}
+		for _, e := range drops {
+			line("        - %d # %s", e.number, e.words)
+		}
+	}
+	first := true
+	for _, e := range m.effects {
+		if e.do == "drop" || e.number == 0 {
+			continue
+		}
+		if first {
+			line("    match:")
+			first = false
+		}
+		by := ""
+		if e.do == "delay" {
+			by = ", by: " + span(e.by)
+		}
+		line("      - {do: %s, frame: %d, direction: %s%s} # %s", e.do, e.number, e.way, by, e.words)
+	}
+}
+
+// chance writes the fitted loss model.
+func (m *Making) chance(line func(string, ...any), f Model) {
+	percent := func(p float64) string { return fmt.Sprintf("%.4g%%", 100*p) }
+	switch f.Name {
+	case "independent":
+		line("      loss: %s", percent(f.Share))
+	case "gilbert-elliott":
+		line("      loss: {model: gilbert-elliott, to_bad: %s, to_good: %s}", percent(f.ToBad), percent(f.ToGood))
+	}
+}
+
+// broker writes the broker.
+func (m *Making) broker(line func(string, ...any)) {
+	line("broker:")
+	if m.plan.Recorded {
+		line("  kind: capture\n  capture: {file: %s}", quote(m.plan.Recording))
+	} else {
+		line("  kind: model")
+	}
+	if m.address[1].IsValid() {
+		line("  address: %s", m.address[1])
+	}
+	const usualPort = 1883
+	if p := m.session.broker.Port(); p != usualPort {
+		line("  port: %d", p)
+	}
+}
+
+// timeline writes what the link and the broker did at their times.
+func (m *Making) timeline(line func(string, ...any)) {
+	if m.plan.Recorded {
+		return
+	}
+	var all []string
+	for _, o := range m.c.Outages {
+		way := ""
+		if o.Dir != "both" {
+			way = ", direction: " + o.Dir
+		}
+		for_ := ", for: " + span((o.End - o.Start).Round(time.Millisecond))
+		if o.NeverPassed {
+			for_ = ""
+		}
+		all = append(all, fmt.Sprintf("{at: %s, do: blackhole%s%s}", span(o.Start.Round(time.Millisecond)), for_, way))
+	}
+	s := m.session
+	for _, a := range s.crash {
+		for_ := ""
+		if a.to > a.from {
+			for_ = ", for: " + span(max(tick, time.Duration(a.to-a.from)-tick).Round(time.Millisecond))
+		}
+		from := max(0, time.Duration(a.from)-time.Millisecond).Round(time.Millisecond)
+		all = append(all, fmt.Sprintf("{at: %s, do: broker_crash%s}", span(from), for_))
+	}
+	for _, r := range s.refuse {
+		from := max(0, time.Duration(r.at)-tick).Round(time.Millisecond)
+		all = append(all, fmt.Sprintf("{at: %s, do: broker_refuse, code: %d, for: 1s}", span(from), r.code))
+	}
+	down := m.c.Down.Propagation
+	if m.c.Place == atPeer {
+		down = 0
+	}
+	for _, c := range s.comes {
+		size := ""
+		if c.size > 0 {
+			size = fmt.Sprintf(", size: %dB", c.size)
+		}
+		at := max(0, time.Duration(c.at)-down).Round(time.Millisecond)
+		all = append(all, fmt.Sprintf("{at: %s, do: broker_publish, topic: %s%s, qos: %d, retain: %v}", span(at), quote(c.topic), size, c.qos, c.retain))
+	}
+	if len(all) > 0 {
+		line("timeline:")
+	}
+	for _, l := range all {
+		line("  - %s", l)
+	}
+}
+
+// expect writes what a healthy session would be.
+func (m *Making) expect(line func(string, ...any)) {
+	s := m.session
+	line("expect: # of a healthy device on this link: what it was like in the field is in about")
+	if s.sent > 0 && !m.plan.Recorded {
+		line("  - text: every message arrives\n    that: delivered == published")
+		if slices.ContainsFunc(s.acts, func(a act) bool { return a.what == codec.PUBLISH && a.pub.qos > 0 }) {
+			line("  - text: every message that asks for it is acknowledged\n    that: lost == 0")
+		}
+	}
+	line("  - text: the session lasts until the application ends it\n    that: connects == %d and disconnects == %d", s.opens, s.closes)
+	line("  - conservation_errors == 0")
+}
+
+// steps are what the application does.
+func (m *Making) steps() []string {
+	acts := m.session.acts
+	var all []string
+	now := int64(0) // in ticks
+	ticks := func(at int64) int64 { return int64(math.Round(float64(at) / float64(tick))) }
+	for i := 0; i < len(acts); {
+		a := &acts[i]
+		if wait := ticks(a.at) - now; wait > 0 {
+			all = append(all, fmt.Sprintf("- sleep: %s", span(time.Duration(wait)*tick)))
+			now += wait
+		}
+		if n, period := periodic(acts[i:]); n > 0 {
+			all = append(all, fmt.Sprintf("- every: {period: %s, count: %d, do: [%s]}", span(time.Duration(period)*tick), n, step(a)))
+			i += n
+			now += int64(n) * period // the last round is waited for
+			if i < len(acts) && ticks(acts[i].at) < now {
+				now = ticks(acts[i].at)
+			}
+			continue
+		}
+		all = append(all, "- "+step(a))
+		if a.back > a.at {
+			now = max(now, a.back/int64(tick))
+		}
+		i++
+	}
+	return all
+}
+
+// leastPeriodic is how many equal messages in a row, evenly spaced, are written as
+// one step.
+const leastPeriodic = 4
+
+// periodic reports how many acts from the first one are alike and evenly spaced, and
+// their period in ticks.
+func periodic(acts []act) (n int, period int64) {
+	if acts[0].what != codec.PUBLISH || len(acts) < leastPeriodic {
+		return 0, 0
+	}
+	gap := float64(acts[1].at - acts[0].at)
+	period = int64(math.Round(gap / float64(tick)))
+	if period < 1 {
+		return 0, 0
+	}
+	n = 1
+	for n < len(acts) && acts[n].what == codec.PUBLISH && acts[n].pub == acts[0].pub {
+		if off := acts[n].at - acts[0].at - int64(n)*period*int64(tick); off > int64(tick) || off < -int64(tick) {
+			break
+		}
+		n++
+	}
+	// A last round that the next act follows at once would make it late.
+	if n < len(acts) && acts[n].at < acts[0].at+int64(n)*period*int64(tick) {
+		n--
+	}
+	if n < leastPeriodic {
+		return 0, 0
+	}
+	return n, period
+}
+
+// step writes an act.
+func step(a *act) string {
+	switch a.what {
+	case codec.CONNECT:
+		return "connect"
+	case codec.DISCONNECT:
+		return "disconnect"
+	case codec.SUBSCRIBE:
+		return fmt.Sprintf("subscribe: {topic: %s, qos: %d}", quote(a.pub.topic), a.pub.qos)
+	case codec.UNSUBSCRIBE:
+		return fmt.Sprintf("unsubscribe: {topic: %s}", quote(a.pub.topic))
+	case codec.PUBLISH:
+		size, retain := "", ""
+		if a.pub.size > 0 {
+			size = fmt.Sprintf(", size: %dB", a.pub.size)
+		}
+		if a.pub.retain {
+			retain = ", retain: true"
+		}
+		return fmt.Sprintf("publish: {topic: %s%s, qos: %d%s}", quote(a.pub.topic), size, a.pub.qos, retain)
+	}
+	return "message_get: all"
+}
