@@ -48,6 +48,9 @@ type Options struct {
 	// the captures too, as they always do in virtual time. Who has the file can
 	// read the sessions. Empty: none.
 	KeyLog string
+	// Samples has the levels of pools and queues written to a file beside the
+	// trace. It needs Out.
+	Samples bool
 	// Progress is called by the run's goroutine about every 100 ms of real time,
 	// with the time of the run.
 	Progress func(now, end sim.Time)
@@ -125,6 +128,9 @@ func New(sc *scenarios.Scenario, opt Options) (*World, error) {
 	}
 	if opt.Source == "" {
 		opt.Source = own.Name
+	}
+	if opt.Samples && opt.Out == "" {
+		return nil, errors.New("emu: Options.Samples needs Options.Out, the folder for the file")
 	}
 	for i := range own.Devices {
 		if name := own.Devices[i].App; name != "" && opt.Apps[name] == nil {

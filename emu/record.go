@@ -20,6 +20,7 @@ type files struct {
 	loop     *sim.Loop
 	recorder *pcaps.Recorder
 	trace    *trace.Writer
+	samples  *trace.Writer // nil without Options.Samples
 	traceOut *outputFile
 	names    []string
 	failed   error // the first error of any file, an *EnvironmentError
@@ -91,7 +92,7 @@ func (w *World) newFiles() (*files, error) {
 		f.trace.Write(e)
 		f.fail(f.trace.Err())
 	})
-	return f, nil
+	return f, w.newSamples(f)
 }
 
 // start dates the beginning of a run in real time, which is now.
@@ -145,6 +146,9 @@ func (f *files) close(end sim.Time) error {
 	}
 	f.closed = true
 	err := errors.Join(f.recorder.Close(end), f.trace.Flush())
+	if f.samples != nil {
+		err = errors.Join(err, f.samples.Flush())
+	}
 	if f.failed == nil && err != nil {
 		f.failed = diskError(err)
 	}

@@ -82,7 +82,7 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 	}
 	w.count()
 	rules := w.unusedRules()
-	why := "end of the scenario"
+	why := endOfScenario
 	switch {
 	case runErr == nil:
 	case interrupted:
@@ -98,13 +98,7 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 	if r.Verdict != "" {
 		return r
 	}
-	r.Checks = r.Outcome.Judge(w.sc)
-	r.Verdict = Pass
-	for _, c := range r.Checks {
-		if !c.Passed {
-			r.Verdict = Fail
-		}
-	}
+	r.judge(w.sc)
 	return r
 }
 

@@ -76,6 +76,7 @@ type Pool struct {
 	leaked  int
 	waiters *rtos.WaitQueue
 	stats   PoolStats
+	lowest  int // packets free since the last call of Lowest
 }
 
 // Stride returns the bytes of pool memory that one packet takes.
@@ -120,6 +121,7 @@ func NewPool(kernel *rtos.Kernel, tr *trace.Log, cfg PoolConfig) (*Pool, error) 
 	}
 	p.stats.MinFree = cfg.Packets
 	p.stats.Free = cfg.Packets
+	p.lowest = cfg.Packets
 	if kernel != nil {
 		p.waiters = rtos.NewWaitQueue(kernel, "a packet of "+cfg.Name)
 	}
@@ -144,6 +146,14 @@ func (p *Pool) Total() int { return p.total }
 
 // Free returns the number of packets that can be allocated now.
 func (p *Pool) Free() int { return p.stats.Free }
+
+// Lowest returns the fewest packets that were free at any moment since it was
+// called last.
+func (p *Pool) Lowest() int {
+	n := p.lowest
+	p.lowest = p.stats.Free
+	return n
+}
 
 // LowWatermark returns the pool's watermark, 0 in a build without.
 func (p *Pool) LowWatermark() int { return p.low }
@@ -233,6 +243,7 @@ func (p *Pool) take() *Packet {
 	}
 	pkt.state, pkt.next, pkt.QueueNext = allocated, nil, nil
 	p.stats.Free--
+	p.lowest = min(p.lowest, p.stats.Free)
 	if p.stats.Free < p.stats.MinFree {
 		p.stats.MinFree = p.stats.Free
 		p.trace.Emit(trace.Event{Kind: trace.KindPoolLow, Node: p.node, Stage: p.name, Count: int64(p.stats.Free)})

@@ -96,6 +96,9 @@ const (
 	KindApp Kind = "app"
 	// Counters of a part at the end of the run: Node, Stage, Values.
 	KindCounters Kind = "counters"
+	// The level of a pool or queue at a moment: Node, Stage, Values. In a file of
+	// their own beside the trace.
+	KindSample Kind = "sample"
 	// The run ended: Text (why), Count (ns of the run).
 	KindEnd Kind = "end"
 )

@@ -113,6 +113,7 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 		}
 	}()
 	opt := emu.Options{Apps: b.cli.apps, Out: b.flags.out, Source: sourceWithSettings(e.source, b.flags.settings)}
+	opt.Samples = b.flags.report != ""
 	opt.Decisions, opt.DecisionsOut = b.flags.decide.log, b.flags.decide.out
 	opt.KeyLog = b.flags.keyLog
 	if b.flags.hasSeed {

@@ -150,5 +150,6 @@ var kindTexts = []struct {
 	{trace.KindUnread, "A rule for MQTT messages cannot see them in a connection, as it carries TLS or something else, or where they begin was lost; text says which."},
 	{trace.KindApp, "The application, or the scenario's step, said something."},
 	{trace.KindCounters, "What a part had counted by the end of the run."},
+	{trace.KindSample, "How full a pool or a stage of a link was at a moment; these stand in a file beside the trace, for emu run --report."},
 	{trace.KindEnd, "The run ended; count is its length in nanoseconds."},
 }

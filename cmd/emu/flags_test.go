@@ -35,6 +35,7 @@ var flagCases = map[string]flagCase{
 	"run set":      {"run clean-link", "--set pool.packets=20", `low-water mark 17 of 20`},
 	"run json":     {"run clean-link", "--json", `"published": 50`},
 	"run junit":    {"run clean-link", "--junit r.xml", `(?m)^file r.xml$`},
+	"run report":   {"run clean-link", "--report r.html", `(?m)^file r.html$`},
 	"run quiet":    {"run clean-link", "--quiet", `!published`},
 	"run verbose":  {"run clean-link keepalive-lost", "--verbose", `low-water mark`},
 	"run progress": {"run clean-link", "--progress json", `"done": ?1`},
@@ -125,6 +126,8 @@ var flagTests = map[string]func(*testing.T){
 	"certs days":       certificateFlags,
 	"certs ecdsa":      certificateFlags,
 	"certs force":      certificatesStay,
+	"report out":       reportsElsewhere,
+	"report quiet":     reportsQuietly,
 }
 
 // No flag parses and does nothing: a flag that is in none of the tables fails.

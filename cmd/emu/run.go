@@ -24,6 +24,7 @@ type runFlags struct {
 	settings []scenarios.Set
 	json     bool
 	junit    string
+	report   string
 	quiet    bool
 	verbose  bool
 	progress string
@@ -64,6 +65,7 @@ after an internal error and 130 after Ctrl-C; with several scenarios the worst
 counts.`,
 		Example: `  emu run link-drop
   emu run mine.yaml --seed 8 --set pool.packets=8 --out out
+  emu run link-drop --report link-drop.html
   emu run tests/scenarios --junit report.xml --quiet
   emu run --from out/link-drop.device.pcapng
   emu run link-drop --json | jq '.runs[0].outcome.lost'
@@ -92,6 +94,7 @@ counts.`,
 	flags.StringVar(&f.out, "out", ".", "folder for captures and trace; it is made when it does not exist")
 	flags.BoolVar(&f.json, "json", false, "print the results as JSON; emu schema --result describes it")
 	flags.StringVar(&f.junit, "junit", "", "`FILE` to write the results to as JUnit XML")
+	flags.StringVar(&f.report, "report", "", "`FILE` to write the page of the run to, an HTML file that needs nothing else")
 	flags.BoolVar(&f.quiet, "quiet", false, "print nothing unless something is wrong")
 	flags.BoolVar(&f.verbose, "verbose", false, "with several scenarios: print the results of those that pass in full, too")
 	flags.IntVar(&f.parallel, "parallel", 0, "how many scenarios run side by side; 0: as many as there are cores")
@@ -122,16 +125,21 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 	if err := c.warnOfKeys(all, f.keyLog); err != nil {
 		return err
 	}
+	if err := checkReport(f.report, all); err != nil {
+		return err
+	}
 	junit, err := createJUnit(f.junit)
 	if err != nil {
 		return err
 	}
 	b := &batch{cli: c, flags: f, meter: meter, entries: all}
 	var runs []report.Run
+	var failed error
 	for done := range b.run(cmd.Context()) {
 		runs = append(runs, done.report)
 		meter.clear()
 		c.tell(done, f, len(all) > 1)
+		failed = f.reportRun(done, all[0].sc)
 	}
 	meter.end(float64(len(runs)), float64(len(all)))
 	d := report.New(runs...)
@@ -142,6 +150,7 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 	if f.json {
 		err = d.WriteJSON(c.stdout)
 	}
+	err = errors.Join(err, failed)
 	if junit != nil {
 		if failed := errors.Join(d.WriteJUnit(junit), junit.Close()); failed != nil {
 			err = errors.Join(err, &emu.EnvironmentError{Op: "write " + f.junit, Err: failed, Hint: "choose another file with --junit"})

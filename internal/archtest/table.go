@@ -77,6 +77,7 @@ var layers = map[string]Layer{
 	"replay/extract": {Row: 8},
 	"report":         {Row: 8},
 	"report/live":    {Row: 8},
+	"report/page":    {Row: 8},
 
 	"replay/anonymize": {Row: 8},
 

@@ -1,0 +1,208 @@
+package page
+
+import (
+	"encoding/base64"
+	"slices"
+	"strings"
+
+	"hilnet/sim"
+)
+
+// A row is a frame, or a copy of one that the link made.
+type row struct {
+	t, d     int64
+	id, num  uint64
+	lane     int
+	flags    int
+	length   int
+	tcp      int
+	pay      int
+	labels   int
+	conv     uint64
+	base     uint32
+	peer     uint32
+	info     int
+	mqtt     []string
+	why      string
+	place    int
+	rtt, rto int64 // 0: none
+	head     []byte
+}
+
+// A Builder makes the chunks of a page.
+type Builder struct {
+	head    Head
+	rows    []*row
+	byID    map[frameKey][]*row // looked up only
+	cut     int                 // frames beyond MaxFrames
+	cutEv   int
+	events  []event
+	series  []*curve
+	byName  map[string]*curve
+	bands   []Band
+	open    []Band // those that last
+	fatal   []Fatal
+	traced  bool
+	sampled bool
+	acked   []int64
+	moments []namedMoment      // that failed expectations without one are shown
+	pending map[messageID]bool // published and not acknowledged; looked up only
+	count   map[int]int        // of pending, by lane
+	clients map[string]int     // lane of a client identifier; looked up only
+
+	strings map[string]int // looked up only
+	fresh   []string       // of the next chunk
+	known   int            // strings of the chunks before
+}
+
+type frameKey struct {
+	lane int
+	id   uint64
+}
+
+type messageID struct {
+	lane int
+	id   uint16
+}
+
+// A curve is a series while it grows. Equal values in a row are one.
+type curve struct {
+	name string
+	t, v []int64
+}
+
+// NewBuilder returns a Builder of a page with this head; Lanes decide which
+// devices are shown.
+func NewBuilder(head Head) *Builder {
+	head.Format, head.Version = Format, Version
+	return &Builder{
+		head: head, byID: map[frameKey][]*row{}, byName: map[string]*curve{},
+		pending: map[messageID]bool{}, count: map[int]int{}, strings: map[string]int{"": 0},
+		clients: map[string]int{}, known: 1,
+	}
+}
+
+func (b *Builder) lane(device string) int {
+	return slices.IndexFunc(b.head.Lanes, func(l Lane) bool { return l.Device == device })
+}
+
+func (b *Builder) laneOfLink(link string) int {
+	return slices.IndexFunc(b.head.Lanes, func(l Lane) bool { return l.Link == link })
+}
+
+// text returns the index of a string.
+func (b *Builder) text(s string) int {
+	if i, ok := b.strings[s]; ok {
+		return i
+	}
+	s = strings.Clone(s)
+	b.fresh = append(b.fresh, strings.ToValidUTF8(s, "\uFFFD"))
+	i := b.known + len(b.fresh) - 1
+	b.strings[s] = i
+	return i
+}
+
+// point adds to a curve.
+func (b *Builder) point(name string, t sim.Time, v int64) {
+	c := b.byName[name]
+	if c == nil {
+		c = &curve{name: name}
+		b.byName[name] = c
+		b.series = append(b.series, c)
+	}
+	n := len(c.t)
+	if n > 0 && c.v[n-1] == v || n >= maxPoints {
+		return
+	}
+	if n > 0 && c.t[n-1] == int64(t) { // of several values at a moment the last one counts
+		c.v[n-1] = v
+		return
+	}
+	c.t, c.v = append(c.t, int64(t)), append(c.v, v)
+}
+
+// maxPoints bounds a curve.
+const maxPoints = 500_000
+
+// chunks returns everything as chunks of some size.
+func (b *Builder) chunks() []Chunk {
+	slices.SortStableFunc(b.rows, func(x, y *row) int {
+		switch {
+		case x.t != y.t:
+			return compare(x.t, y.t)
+		case x.id != y.id:
+			return compare(int64(x.id), int64(y.id))
+		}
+		return compare(x.d, y.d)
+	})
+	var all []Chunk
+	for from := 0; from < len(b.rows); from += chunkFrames {
+		all = append(all, b.chunk(b.rows[from:min(from+chunkFrames, len(b.rows))]))
+	}
+	last := Chunk{Bands: b.bands, Fatal: b.fatal, Events: b.eventColumns()}
+	for _, c := range b.series {
+		last.Series = append(last.Series, Series{c.name, deltas(c.t), deltas(c.v)})
+	}
+	last.Strings = b.take()
+	return append(all, last)
+}
+
+func compare(a, b int64) int {
+	if a < b {
+		return -1
+	}
+	if a > b {
+		return 1
+	}
+	return 0
+}
+
+// take hands out the strings that are new.
+func (b *Builder) take() []string {
+	s := b.fresh
+	b.known += len(s)
+	b.fresh = nil
+	return s
+}
+
+func deltas(v []int64) []int64 {
+	out := make([]int64, len(v))
+	last := int64(0)
+	for i, x := range v {
+		out[i], last = x-last, x
+	}
+	return out
+}
+
+// chunk makes columns of rows.
+func (b *Builder) chunk(rows []*row) Chunk {
+	f := &Frames{N: len(rows)}
+	var heads []byte
+	for i, r := range rows {
+		f.T, f.D = append(f.T, r.t), append(f.D, r.d)
+		f.ID, f.Num = append(f.ID, int64(r.id)), append(f.Num, int64(r.num))
+		f.Lane, f.Flags, f.Len = append(f.Lane, r.lane), append(f.Flags, r.flags), append(f.Len, r.length)
+		f.Pay = append(f.Pay, r.pay)
+		f.TCP, f.Labels, f.Conv = append(f.TCP, r.tcp), append(f.Labels, r.labels), append(f.Conv, int(r.conv))
+		f.Base, f.Peer = append(f.Base, int64(r.base)), append(f.Peer, int64(r.peer))
+		f.Info, f.MQTT = append(f.Info, r.info), append(f.MQTT, b.text(strings.Join(r.mqtt, "; ")))
+		f.Why, f.Place = append(f.Why, b.text(r.why)), append(f.Place, r.place)
+		if r.rtt > 0 {
+			f.RTT = append(f.RTT, int64(i), r.rtt)
+		}
+		if r.rto > 0 {
+			f.RTO = append(f.RTO, int64(i), r.rto)
+		}
+		f.HeadLen = append(f.HeadLen, len(r.head))
+		heads = append(heads, r.head...)
+		for len(heads)%3 != 0 {
+			heads = append(heads, 0)
+		}
+	}
+	f.T, f.ID, f.Num = deltas(f.T), deltas(f.ID), deltas(f.Num)
+	f.Head = base64.StdEncoding.EncodeToString(heads)
+	return Chunk{Strings: b.take(), Frames: f}
+}
+
+// slice returns the part of a frame that travels in the page.
+func slice(data []byte) []byte { return slices.Clone(data[:min(len(data), HeaderBytes)]) }
