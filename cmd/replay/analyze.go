@@ -24,8 +24,8 @@ type analysis struct {
 }
 
 type analysisDocument struct {
-	Format  string      `json:"format"`
-	Version int         `json:"version"`
+	Format  string      `json:"format" jsonschema:"enum=hilnet-analysis"`
+	Version int         `json:"version" jsonschema:"enum=1"`
 	Files   []*analysis `json:"files"`
 }
 

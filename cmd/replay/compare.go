@@ -26,8 +26,8 @@ const (
 
 // A compareDocument is what replay compare --json prints.
 type compareDocument struct {
-	Format   string   `json:"format"`
-	Version  int      `json:"version"`
+	Format   string   `json:"format" jsonschema:"enum=hilnet-comparison"`
+	Version  int      `json:"version" jsonschema:"enum=1"`
 	AFile    string   `json:"a_file"`
 	BFile    string   `json:"b_file"`
 	AProblem *problem `json:"a_problem,omitempty"`

@@ -170,8 +170,8 @@ func directionOf(p *pcaps.Packet) flow.Direction {
 
 // add appends an item, unless there are too many.
 func (r *reading) add(c *conversation, level int, i item) {
-	if r.n == r.config.MaxItems {
-		r.err = fmt.Errorf("%w: it has more than %d messages and segments (replay cut writes a part)", ErrTooLong, r.config.MaxItems)
+	if r.n >= r.config.MaxItems {
+		r.err = fmt.Errorf("%w: it has more than %d messages, segments and conversations (replay cut writes a part)", ErrTooLong, r.config.MaxItems)
 		return
 	}
 	r.n++
@@ -181,13 +181,16 @@ func (r *reading) add(c *conversation, level int, i item) {
 // Data does nothing: segments have the bytes.
 func (r *reading) Data(*flow.Chunk) {}
 
+// conversationCost is how many items a conversation takes the memory of.
+const conversationCost = 4
+
 // Notice notes each conversation.
 func (r *reading) Notice(n *flow.Notice) {
 	if n.Kind == flow.NoticeOpened {
 		c := &conversation{of: n.Conversation}
 		r.byID[n.Conversation.ID] = c
 		r.conversations = append(r.conversations, c)
-		if r.n++; r.n > r.config.MaxItems && r.err == nil {
+		if r.n += conversationCost; r.n > r.config.MaxItems && r.err == nil {
 			r.err = fmt.Errorf("%w: it has more than %d messages, segments and conversations (replay cut writes a part)", ErrTooLong, r.config.MaxItems)
 		}
 	}
