@@ -39,6 +39,10 @@ func (a *Anonymizer) ip4(out, in []byte) {
 	check(out[10:], in[10:], wire.Sum(0, in[:header]), wire.Sum(0, out[:header]), 0, 0)
 	end := min(total, len(in))
 	a.zeroed(reasonTrailer, in[end:])
+	if header > wire.IPv4HeaderLen && binary.BigEndian.Uint16(in[10:]) != 0 && wire.Checksum(in[:header]) != 0 {
+		a.zeroed(reasonIPHeader, in[header:end]) // nobody knows where it begins
+		return
+	}
 	p := packet{out: out[header:end], in: in[header:end], length: total - header, protocol: in[9], quoted: a.quoting}
 	fragment := binary.BigEndian.Uint16(in[6:])
 	if fragment&0x1fff != 0 {
@@ -63,7 +67,7 @@ func ip4Options(out, in []byte) {
 			n = int(in[1])
 			copy(out[:2], in)
 		}
-		if in[0] == nop || in[0] == routerAlert {
+		if in[0] == nop || in[0] == routerAlert && n == 4 {
 			copy(out[:n], in)
 		}
 		if in[0] == end {
@@ -158,7 +162,7 @@ func ip6Options(out, in []byte) {
 		}
 		n := int(in[1]) + 2
 		copy(out[:2], in)
-		if in[0] == routerAlert {
+		if in[0] == routerAlert && n == 4 {
 			copy(out[:n], in)
 		}
 		out, in = out[n:], in[n:]
@@ -183,6 +187,13 @@ func (a *Anonymizer) upper(p *packet) {
 
 // whole reports whether the checksum of the upper layer can be judged.
 func (p *packet) whole() bool { return !p.part && len(p.in) == p.length }
+
+// broken reports whether the checksum at an offset is wrong, and not left to hardware.
+func (p *packet) broken(at int) bool {
+	sum := p.sumIn + uint32(p.length)
+	was := binary.BigEndian.Uint16(p.in[at:])
+	return p.whole() && was != 0 && was != ^wire.Fold(sum) && wire.Fold(wire.Sum(sum, p.in)) != 0
+}
 
 // checksum writes the checksum of the upper layer, at an offset: right where it was
 // right, wrong where it was wrong, and as hardware is left to do it where it was so. Where

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -322,6 +323,63 @@ func TestWrongChecksumsStayWrong(t *testing.T) {
 	l = parse(once(t, a, frame))
 	if want := ^wire.Fold(wire.PseudoSum(l.Src(), l.Dst(), wire.ProtocolTCP, 20)); l.TCP.Checksum() != want {
 		t.Errorf("%#x, want %#x", l.TCP.Checksum(), want)
+	}
+}
+
+// Whatever happened to the frames, their words do not pass: frames are lost, doubled, moved,
+// cut, and have bits turned.
+func TestNothingPassesOfDamagedFrames(t *testing.T) {
+	rounds := 12
+	if os.Getenv(linktest.SoakEnv) != "" {
+		rounds = 300
+	}
+	words, passed := 0, 0
+	for _, name := range []string{"captures/mqtt/suricata-mqtt5-pub-mosquittoprops.pcap", "captures/mqtt/suricata-mqtt311-unsub-userpass.pcap", "captures/mqtt/suricata-mqtt-connect-rules.pcap", "captures/tcp/suricata-http-async-cli.pcap", "golden/netx/5a-broker-crash-dup-retransmit.pcap"} {
+		data, err := os.ReadFile(linktest.Data(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		original := packetsOf(t, data)
+		there := map[string]bool{}
+		windows(payloads(original), 6, func(w string) { there[w] = true })
+		words += len(there)
+		for seed := range uint64(rounds) {
+			r := rand.New(rand.NewPCG(seed, uint64(len(data))))
+			var frames [][]byte
+			for _, p := range original {
+				f := bytes.Clone(p.Data)
+				switch r.IntN(6) {
+				case 0:
+					f[r.IntN(min(len(f), 80))] ^= 1 << r.IntN(8)
+				case 1:
+					f = f[:1+r.IntN(len(f))]
+				case 2:
+					frames = append(frames, f)
+				case 3:
+					continue
+				case 4:
+					if n := len(frames); n > 0 {
+						frames[n-1], f = f, frames[n-1]
+					}
+				}
+				frames = append(frames, f)
+			}
+			if len(frames) == 0 {
+				continue
+			}
+			got, _ := anonymized(t, newAnonymizer(t), captureOf(t, frames...))
+			for i, p := range packetsOf(t, got) {
+				passed++
+				windows(p.Data, 6, func(w string) {
+					if there[w] {
+						t.Errorf("%s, seed %d, frame %d: %q is still there", name, seed, i+1, w)
+					}
+				})
+			}
+		}
+	}
+	if words < 300 || passed < 500 {
+		t.Errorf("only %d words, %d frames", words, passed)
 	}
 }
 

@@ -2,6 +2,7 @@ package anonymize
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"hilnet/mqtt/codec"
 	"hilnet/pcaps/flow"
@@ -79,8 +80,8 @@ func (a *Anonymizer) body(m *flow.Message, v5 bool) (b *body, payload int) {
 	case codec.SUBACK, codec.UNSUBACK:
 		b.copy(2)
 		b.properties(v5)
-		if b.left() <= maxCodes {
-			b.copy(b.left())
+		if !slices.ContainsFunc(b.in[b.at:], func(c byte) bool { return c > 2 && c < 0x80 || c > 0xa2 }) {
+			b.copy(b.left()) // return codes: nothing else
 		}
 	case codec.PINGREQ, codec.PINGRESP:
 	default: // DISCONNECT, and AUTH of MQTT 5
@@ -91,9 +92,6 @@ func (a *Anonymizer) body(m *flow.Message, v5 bool) (b *body, payload int) {
 	}
 	return b, payload
 }
-
-// maxCodes bounds the return codes of a SUBACK that are kept: more would be no codes.
-const maxCodes = 1024
 
 // maxPrefix bounds the bytes of a message in front of its payload.
 const maxPrefix = 256 << 10

@@ -6,12 +6,19 @@ import (
 	"slices"
 )
 
-// dns replaces a DNS message: RFC 1035 section 4.
+// dns replaces a DNS message: RFC 1035 section 4. One that cannot be read to its end is
+// none, and becomes zeros.
 func (a *Anonymizer) dns(out, in []byte) {
-	const header = 12
-	if len(in) < header {
+	if !a.message1035(out, in) {
+		clear(out)
 		a.zeroed(reasonUDP, in)
-		return
+	}
+}
+
+func (a *Anonymizer) message1035(out, in []byte) bool {
+	const header, most = 12, 256
+	if len(in) < header {
+		return false
 	}
 	copy(out[:header], in)
 	questions := int(binary.BigEndian.Uint16(in[4:]))
@@ -19,22 +26,24 @@ func (a *Anonymizer) dns(out, in []byte) {
 	for at := 6; at < header; at += 2 {
 		records += int(binary.BigEndian.Uint16(in[at:]))
 	}
+	if questions+records > most {
+		return false
+	}
 	at := header
-	for n := 0; n < questions+records && at < len(in); n++ {
+	for n := range questions + records {
 		end := a.name(out, in, at)
 		if end < 0 || end+4 > len(in) {
-			break
+			return false
 		}
 		copy(out[end:end+4], in[end:])
 		if at = end + 4; n < questions {
 			continue
 		}
 		if at = a.resource(out, in, end); at < 0 {
-			a.zeroed(reasonUDP, in[end:])
-			return
+			return false
 		}
 	}
-	a.zeroed(reasonUDP, in[min(max(at, 0), len(in)):])
+	return at == len(in)
 }
 
 // resource replaces a resource record behind its name; -1 when it cannot be read.
@@ -160,11 +169,20 @@ func (a *Anonymizer) dhcp(out, in []byte) {
 	}
 }
 
+// dhcpNumbers are the options of RFC 2132 that are masks, times, sizes and types, with
+// their lengths.
+var dhcpNumbers = map[byte]int{
+	1: 4, 2: 4, 13: 2, 19: 1, 20: 1, 22: 2, 23: 1, 24: 4, 26: 2, 27: 1, 31: 1, 35: 4, 36: 1, 37: 1, 38: 4, 39: 1, 46: 1, 51: 4, 52: 1, 53: 1,
+	57: 2, 58: 4, 59: 4, 116: 1,
+}
+
 // dhcpOption replaces an option: RFC 2132.
 func (a *Anonymizer) dhcpOption(out, in []byte, code byte) {
+	if n, number := dhcpNumbers[code]; number && n == len(in) || code == 55 && len(in) <= 64 {
+		copy(out, in)
+		return
+	}
 	switch code {
-	case 1, 2, 13, 19, 20, 22, 23, 24, 26, 27, 31, 35, 36, 37, 38, 39, 46, 51, 52, 53, 55, 57, 58, 59, 116, 145:
-		copy(out, in) // masks, times, sizes, types
 	case 3, 4, 5, 6, 7, 8, 9, 10, 11, 28, 41, 42, 44, 45, 48, 49, 50, 54, 65, 68, 69, 70, 71, 72, 73, 74, 75, 76, 118, 150:
 		if len(in)%4 != 0 {
 			a.zeroed(reasonUDP, in)

@@ -18,6 +18,8 @@ const (
 	tlsServerHello   = 2
 	tlsHandshakeHead = 4
 	tlsMaxRecord     = 1<<14 + 2048 // RFC 5246 section 6.2.3
+	tlsMostSuites    = 512          // bytes; a longer list is none
+	tlsLongExtension = 128
 )
 
 // A tlsState goes through the records of a stream.
@@ -139,11 +141,15 @@ func (a *Anonymizer) hello(out, in []byte, client bool) {
 		if !b.has(2) {
 			return
 		}
-		b.copy(2 + int(binary.BigEndian.Uint16(in[b.at:]))) // cipher suites
-		if !b.has(1) {
+		suites := int(binary.BigEndian.Uint16(in[b.at:]))
+		if suites > tlsMostSuites || !b.has(2+suites+1) {
 			return
 		}
-		b.copy(1 + int(in[b.at])) // compression
+		b.copy(2 + suites)
+		if compression := int(in[b.at]); compression > 8 || !b.has(1+compression) {
+			return
+		}
+		b.copy(1 + int(in[b.at]))
 	} else {
 		b.copy(3)
 	}
@@ -178,7 +184,7 @@ var openProtocols = []string{"mqtt", "x-amzn-mqtt-ca", "http/1.1", "h2"}
 func (a *Anonymizer) extension(out, in []byte, kind uint16) {
 	const serverName, protocols = 0, 16
 	switch {
-	case slices.Contains(openExtensions, kind):
+	case slices.Contains(openExtensions, kind) && len(in) <= tlsLongExtension:
 		copy(out, in)
 	case kind == serverName && len(in) >= 5 && in[2] == 0 && 5+int(binary.BigEndian.Uint16(in[3:])) == len(in): // RFC 6066
 		copy(out[:5], in)

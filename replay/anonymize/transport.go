@@ -19,7 +19,9 @@ func (a *Anonymizer) tcp(p *packet) {
 	copy(p.out[:16], p.in)
 	copy(p.out[18:20], p.in[18:])
 	end := min(header, len(p.in))
-	tcpOptions(p.out[20:end], p.in[20:end])
+	if !p.broken(16) { // of a damaged header, nobody knows where it ends
+		tcpOptions(p.out[20:end], p.in[20:end])
+	}
 	if payload := p.in[end:]; len(payload) > 0 {
 		if p.quoted || p.part || len(p.in) < header {
 			a.zeroed(reasonQuoted, payload)
@@ -41,7 +43,7 @@ func tcpOptions(out, in []byte) {
 			}
 			n = int(in[1])
 		}
-		if in[0] <= 5 || in[0] == 8 {
+		if want := optionLengths[in[0]&15]; in[0] <= 8 && (n == want || in[0] == 5 && n%8 == 2 && n <= 34) {
 			copy(out[:n], in)
 		} else {
 			copy(out[:2], in)
@@ -52,6 +54,10 @@ func tcpOptions(out, in []byte) {
 		out, in = out[n:], in[n:]
 	}
 }
+
+// optionLengths are those of the options that are kept: end, no operation, MSS, window
+// scale, SACK permitted (SACK varies), timestamps.
+var optionLengths = [16]int{0: 1, 1: 1, 2: 4, 3: 3, 4: 2, 8: 10}
 
 // Ports with a protocol whose headers are understood.
 const (
@@ -83,10 +89,9 @@ func (a *Anonymizer) udp(p *packet) {
 		a.dns(out, in)
 	case p.port(portDHCPServer), p.port(portDHCPClient):
 		a.dhcp(out, in)
-	case p.port(portNTP) && len(in) >= 48:
-		copy(out[:48], in)
+	case p.port(portNTP) && len(in) == 48 && in[0]&0x38 <= 4<<3 && in[0]&7 != 0 && in[1] <= 16:
+		copy(out, in)
 		clear(out[12:16]) // the reference may be an address
-		a.zeroed(reasonUDP, in[48:])
 	default:
 		a.zeroed(reasonUDP, in)
 	}
