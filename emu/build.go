@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"hilnet/link"
+	"hilnet/pcaps"
 	"hilnet/scenarios"
 	"hilnet/sim"
 	"hilnet/trace"
@@ -48,6 +49,9 @@ func (w *World) build() error {
 	case scenarios.BrokerCapture:
 		newNetwork = w.newRecordedNetwork
 	}
+	if w.opt.Broker != nil {
+		newNetwork = w.newEndpointNetwork
+	}
 	network, err := newNetwork()
 	if err != nil {
 		return err
@@ -59,15 +63,27 @@ func (w *World) build() error {
 	}
 	w.trace.Subscribe(w.observe)
 	for _, cfg := range w.deviceOrder() {
+		if w.opt.Device != nil {
+			if err := w.addEndpoint(cfg, network); err != nil {
+				return err
+			}
+			continue
+		}
 		d, err := w.newDevice(cfg)
 		if err != nil {
 			return fmt.Errorf("emu: device %q: %w", cfg.Name, err)
 		}
 		w.devices = append(w.devices, d)
 		w.byName[cfg.Name] = d
-		if err := w.connect(d, network); err != nil {
+		l, point, err := w.connect(cfg, network, link.SinkFunc(d.arrive))
+		if err != nil {
 			return err
 		}
+		if point != nil {
+			l.Up.Observe(&senderTap{w.files, point})
+			l.Down.Observe(&receiverTap{w.files, point})
+		}
+		d.wire, d.network = l.Up, network
 	}
 	w.schedule()
 	for _, d := range w.devices {
@@ -78,41 +94,37 @@ func (w *World) build() error {
 }
 
 // connect joins a device to the network by the link that the scenario has for it.
-func (w *World) connect(d *device, network network) error {
-	cfg := w.linkOf[d.cfg.Name]
+// The point, if there is one, is the device's, for the caller to use.
+func (w *World) connect(device *scenarios.Device, network network, arrive link.Sink) (*cable, *pcaps.Point, error) {
+	cfg := w.linkOf[device.Name]
 	l, err := w.newCable(cfg)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := w.decide(l.Link); err != nil {
-		return err
+		return nil, nil, err
 	}
 	for _, way := range []struct {
 		path *link.Path
 		cfg  *scenarios.Direction
 	}{{l.Up, &cfg.Up}, {l.Down, &cfg.Down}} {
 		if err := w.dropFrames(way.path.Direction, way.cfg.DropFrames); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	if err := w.match(l.Link, cfg); err != nil {
-		return err
+		return nil, nil, err
 	}
 	w.links = append(w.links, l)
-	point, err := w.point(w.captureName(d.cfg.Name, scenarios.PointDevice), scenarios.PointDevice, 0)
+	point, err := w.point(w.captureName(device.Name, scenarios.PointDevice), scenarios.PointDevice, 0)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	w.files.belongs(point, d.cfg.Name)
-	if point != nil {
-		l.Up.Observe(&senderTap{w.files, point})
-		l.Down.Observe(&receiverTap{w.files, point})
-	}
-	far, err := network.attach(d.cfg, l.Link)
+	w.files.belongs(point, device.Name)
+	far, err := network.attach(device, l.Link)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	d.wire, d.network = l.Up, network
-	l.Connect(link.SinkFunc(d.arrive), far)
-	return nil
+	l.Connect(arrive, far)
+	return l, point, nil
 }

@@ -55,6 +55,12 @@ type Options struct {
 	// with the time of the run.
 	Progress func(now, end sim.Time)
 
+	// Device and Broker, when set, stand in place of the only device, or of the
+	// model broker: they are called when the run is built and return what takes the
+	// frames of their end of the link.
+	Device func(Endpoint) (link.Sink, error)
+	Broker func(Endpoint) (link.Sink, error)
+
 	// sabotage breaks the product on purpose, for the tests of the gates.
 	sabotage string
 }
@@ -124,6 +130,9 @@ func New(sc *scenarios.Scenario, opt Options) (*World, error) {
 		own.Seed = *opt.Seed
 	}
 	if err := opt.checkDecisions(own); err != nil {
+		return nil, err
+	}
+	if err := opt.checkEndpoints(own); err != nil {
 		return nil, err
 	}
 	if opt.Source == "" {

@@ -74,7 +74,7 @@ func (r *Result) Command() string {
 func (w *World) finish(runErr error, interrupted bool) *Result {
 	r := &Result{
 		Scenario: w.sc.Name, Source: w.opt.Source, Seed: w.sc.Seed, Clock: w.sc.Clock,
-		ModelBroker: w.sc.Broker.Kind == scenarios.BrokerModel,
+		ModelBroker: w.sc.Broker.Kind == scenarios.BrokerModel && w.opt.Broker == nil && w.opt.Device == nil,
 		Length:      w.loop.Now(), Lateness: w.loop.Lateness(), Files: w.files.names,
 	}
 	if w.opt.Decisions != nil {

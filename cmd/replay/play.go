@@ -27,6 +27,10 @@ type playFlags struct {
 	ports          []uint
 	interfaces     []int
 	adapt          play.Adapt
+	scenario, out  string
+	sets           []string
+	seed           uint64
+	hasSeed        bool
 	plan           bool
 	messages       bool
 	asJSON, quiet  bool
@@ -40,6 +44,10 @@ func (c *cli) playCommand() *cobra.Command {
 		Long: `play plays one side of the MQTT conversations of a capture against a live peer, and
 reports how faithful that was. As the client it connects to a broker at --against
 HOST:PORT; as the broker it listens there for a client.
+
+--against model plays in virtual time: as the client against hilnet's broker, as the
+broker against a device that does what the client did, or that of --scenario; with
+the link of --scenario, or of --set, in between, and exact to the nanosecond.
 
 Messages go out as they were recorded, byte for byte, in MQTT 3.1, 3.1.1 and 5;
 packet identifiers follow the live peer's, and --client-id, --user, --anonymous and
@@ -61,6 +69,7 @@ docs/replay.md.`,
 		Example: `  replay play device.pcapng --as client --against localhost:1883
   replay play device.pcapng --as client --plan
   replay play field.pcap --as broker --against :1883 --timing fast --json
+  replay play field.pcap --as client --against model --set link.loss=5% --out out
   replay play field.pcap --as client --against test:1883 --client-id again --topic-prefix replay/`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -68,11 +77,18 @@ docs/replay.md.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return c.play(cmd.Context(), args[0], &f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.hasSeed = cmd.Flags().Changed("seed")
+			return c.play(cmd.Context(), args[0], &f)
+		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.as, "as", "", "the side to play: client or broker (required)")
-	fl.StringVar(&f.against, "against", "", "HOST:PORT of the live broker, or to listen on for the live client")
+	fl.StringVar(&f.against, "against", "", "HOST:PORT of the live broker, or to listen on for the live client; or model")
+	fl.StringVar(&f.scenario, "scenario", "", "with model: name or file of the scenario whose link, and broker or device, is used")
+	fl.StringArrayVar(&f.sets, "set", nil, "with model: KEY=VALUE in the scenario, such as link.delay=100ms; may be repeated")
+	fl.Uint64Var(&f.seed, "seed", 0, "with model: seed of every random draw, instead of the scenario's")
+	fl.StringVar(&f.out, "out", "", "with model: folder for captures and trace of the play (default none)")
 	fl.StringVar(&f.timing, "timing", "mixed", "when messages are due: mixed, causal, absolute or fast")
 	fl.Float64Var(&f.speed, "speed", 1, "times as fast as captured, 0.000001 to 1000000")
 	fl.StringVar(&f.policy, "policy", "wait", "when the peer does something else: wait, strict, follow or skip")
@@ -122,6 +138,8 @@ func (f *playFlags) check() error {
 		return errors.New("--plan plays nothing: leave --against out")
 	case !f.plan && f.against == "":
 		return errors.New("--against is missing: write --against HOST:PORT, or --plan to see what would be played")
+	case f.against != againstModel && (f.scenario != "" || len(f.sets) > 0 || f.hasSeed || f.out != ""):
+		return errors.New("--scenario, --set, --seed and --out are for --against model")
 	case f.asJSON && f.quiet:
 		return errors.New("--json and --quiet contradict each other")
 	}
@@ -153,11 +171,18 @@ func (c *cli) play(ctx context.Context, name string, f *playFlags) error {
 	if f.plan {
 		return c.showPlan(name, s, as, f)
 	}
+	if f.against == againstModel {
+		report, run, err := c.playModel(ctx, s, as, f)
+		if err != nil {
+			return err
+		}
+		return c.played(ctx, name, f, report, run)
+	}
 	report, err := c.playHost(ctx, s, as, f)
 	if err != nil {
 		return err
 	}
-	return c.played(name, f, report, ctx)
+	return c.played(ctx, name, f, report, nil)
 }
 
 // readScript reads the capture.
@@ -247,18 +272,20 @@ func (c *cli) playHost(ctx context.Context, s *script.Script, as script.Role, f 
 const drainTime = 2 * time.Second
 
 // played shows the report and says by the exit code what it means.
-func (c *cli) played(name string, f *playFlags, r *play.Report, ctx context.Context) error {
+func (c *cli) played(ctx context.Context, name string, f *playFlags, r *play.Report, run *emu.Result) error {
 	if r.Verdict != play.Faithful && r.Verdict != play.Equivalent {
 		c.code = exitFail
 	}
 	switch {
 	case f.asJSON:
-		doc := playDocument{Report: r, File: name, Against: f.against}
+		doc := playDocument{Report: r, File: name, Against: f.against, Drops: []playDrop{}, Files: []string{}}
+		doc.add(run)
 		if err := c.writeJSON(doc); err != nil {
 			return err
 		}
 	case !f.quiet:
 		writePlayed(c.stdout, name, r, f.messages)
+		writeNetwork(c.stdout, run)
 	}
 	return ctx.Err()
 }
@@ -268,4 +295,25 @@ type playDocument struct {
 	*play.Report
 	File    string `json:"file"`
 	Against string `json:"against"`
+	// Of a play in virtual time: the scenario, frames dropped on the way by
+	// reason, and what was written.
+	Scenario string     `json:"scenario,omitempty"`
+	Seed     uint64     `json:"seed,omitempty"`
+	Drops    []playDrop `json:"drops"`
+	Files    []string   `json:"files"`
+}
+
+// A playDrop counts frames dropped for a reason.
+type playDrop struct {
+	Reason string `json:"reason"`
+	Frames int    `json:"frames"`
+}
+
+// add tells of the run that the play was part of.
+func (d *playDocument) add(run *emu.Result) {
+	if run == nil {
+		return
+	}
+	d.Scenario, d.Seed, d.Drops = run.Scenario, run.Seed, dropsOf(run)
+	d.Files = append(d.Files, run.Files...)
 }

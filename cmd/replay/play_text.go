@@ -3,9 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
+	"hilnet/emu"
 	"hilnet/replay/play"
 	"hilnet/replay/script"
 )
@@ -77,6 +80,9 @@ func writePlayedConversation(line func(string, ...any), c *play.Conversation, me
 	}
 	if c.Pings > 0 {
 		line("  pings       %d more than recorded, answered", c.Pings)
+	}
+	if c.Unpinged > 0 {
+		line("  pings       %d fewer than recorded", c.Unpinged)
 	}
 	if r, l := &c.Recorded, &c.Live; r.Count > 0 {
 		line("  answered    after %v (median; recorded %v), at most %v (recorded %v)", round(l.Median), round(r.Median), round(l.Max), round(r.Max))
@@ -203,4 +209,27 @@ func (c *cli) showPlan(name string, s *script.Script, as script.Role, f *playFla
 		}
 	}
 	return nil
+}
+
+// dropsOf lists the frames that were dropped in a run.
+func dropsOf(run *emu.Result) []playDrop {
+	all := []playDrop{}
+	for _, reason := range slices.Sorted(maps.Keys(run.Outcome.Drops.Reason)) {
+		all = append(all, playDrop{reason, run.Outcome.Drops.Reason[reason]})
+	}
+	return all
+}
+
+// writeNetwork tells what the network did to a play in virtual time.
+func writeNetwork(w io.Writer, run *emu.Result) {
+	if run == nil {
+		return
+	}
+	fmt.Fprintf(w, "\nnetwork: scenario %s, seed %d, %v\n", printable(run.Scenario), run.Seed, time.Duration(run.Length))
+	for _, d := range dropsOf(run) {
+		fmt.Fprintf(w, "  dropped     %d %s\n", d.Frames, strings.ReplaceAll(d.Reason, "_", " "))
+	}
+	for _, f := range run.Files {
+		fmt.Fprintf(w, "  written     %s\n", printable(f))
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"hilnet/mqtt/codec"
 	"hilnet/replay/script"
 	"hilnet/sim"
 )
@@ -118,7 +119,10 @@ type Conversation struct {
 	Sent     SentCount     `json:"sent"`
 	Received ReceivedCount `json:"received"`
 	Pings    int           `json:"extra_pings"`
-	Answered int           `json:"answered"` // by protocol, not as recorded
+	// Unpinged counts pings of the recorded client that the live one, which goes by
+	// its own clock, did not send.
+	Unpinged int `json:"fewer_pings"`
+	Answered int `json:"answered"` // by protocol, not as recorded
 	// Gaps says how much later than after their recorded gap the messages of the
 	// played side went out; Answers how long the peer took to answer them, recorded
 	// and live, by the messages that MQTT demands.
@@ -194,6 +198,19 @@ func (c *Conversation) extra(f *script.Fields, _ []byte) {
 	c.ExtraMessages = append(c.ExtraMessages, describe(f))
 }
 
+// unpinged reports whether an event is a ping that the live client did not send,
+// or the answer to one.
+func (s *session) unpinged(i int) bool {
+	e := &s.events[i]
+	switch {
+	case s.player.cfg.Policy == Strict || s.player.cfg.As != script.Broker:
+		return false
+	case e.Type == codec.PINGRESP && e.Rule == script.RuleProtocol && e.Cause >= 0:
+		return s.state[i].status == skipped && s.state[e.Cause].status == pending
+	}
+	return e.Type == codec.PINGREQ && s.state[i].status == pending
+}
+
 // conclude counts what became of each event.
 func (c *Conversation) conclude(s *session) {
 	as := s.player.cfg.As
@@ -210,6 +227,14 @@ func (c *Conversation) conclude(s *session) {
 			m.Status = endStatus(st.status)
 			if st.status == pending && e.From != as && e.Kind != script.Message && c.Reason == "" {
 				c.differ([]Difference{{Event: e.Label(), Frame: e.Frame, Field: "end", Recorded: e.Kind.String(), Live: "still open", Class: Detail}})
+			}
+			c.Messages = append(c.Messages, m)
+			continue
+		}
+		if s.unpinged(i) {
+			m.Status = "not needed"
+			if e.From != as {
+				c.Unpinged++
 			}
 			c.Messages = append(c.Messages, m)
 			continue
@@ -235,7 +260,7 @@ func (c *Conversation) conclude(s *session) {
 	switch {
 	case c.Reason != "" || c.contentDiffering || c.Sent.NotSent+c.Sent.Skipped+c.Received.Missing+c.Received.Extra > 0:
 		c.Verdict = Diverged
-	case c.detailDiffering || c.Received.Reordered+c.Received.Repeated+c.Received.Unchecked+c.Pings > 0 || s.state[0].synthetic:
+	case c.detailDiffering || c.Received.Reordered+c.Received.Repeated+c.Received.Unchecked+c.Pings+c.Unpinged > 0 || s.state[0].synthetic:
 		c.Verdict = Equivalent
 	default:
 		c.Verdict = Faithful

@@ -197,6 +197,11 @@ func (s *session) advance() {
 	for s.next < len(s.own) && !s.ended {
 		i := s.own[s.next]
 		due, ok := s.due(i)
+		if !ok && s.pong(i) {
+			s.state[i].status = skipped // until the ping comes, if it does
+			s.next++
+			continue
+		}
 		if !ok && !s.patient(i) {
 			if s.ended || s.state[i].status == skipped {
 				s.next++
@@ -219,6 +224,26 @@ func (s *session) advance() {
 	out.flush(s)
 	if !s.ended {
 		s.rest()
+	}
+}
+
+// pong reports whether an event only answers a ping: a live client pings by its
+// own clock.
+func (s *session) pong(i int) bool {
+	e := &s.events[i]
+	return s.player.cfg.Policy != Strict && e.Kind == script.Message && e.Type == codec.PINGRESP && e.Rule == script.RuleProtocol
+}
+
+// pinged answers a ping whose answer's turn has passed.
+func (s *session) pinged(ping int) {
+	for i := ping + 1; i < len(s.events); i++ {
+		if st := &s.state[i]; s.events[i].Cause == ping && s.pong(i) {
+			if st.status == skipped {
+				st.status, st.at = sent, s.now()
+				s.conn.Write(s.events[i].Raw, nil)
+			}
+			return
+		}
 	}
 }
 
@@ -265,7 +290,7 @@ func (s *session) heard(i int) bool {
 		if p > i {
 			break
 		}
-		if st := &s.state[p]; st.status == pending && !st.unheeded && s.events[p].Kind == script.Message {
+		if st := &s.state[p]; st.status == pending && !st.unheeded && s.events[p].Kind == script.Message && s.events[p].Type != codec.PINGREQ {
 			return false
 		}
 	}
@@ -416,7 +441,7 @@ func (s *session) hangUp(abort bool) {
 func (s *session) rest() {
 	left := 0
 	for _, i := range s.expected {
-		if s.state[i].status == pending && !(s.events[i].Kind != script.Message && (s.closed || s.gone)) {
+		if s.state[i].status == pending && s.events[i].Type != codec.PINGREQ && !(s.events[i].Kind != script.Message && (s.closed || s.gone)) {
 			left++
 		}
 	}
@@ -492,6 +517,9 @@ func (s *session) message(raw []byte) {
 	s.highest = max(s.highest, i)
 	for len(s.expected) > 0 && s.state[s.expected[0]].status == matched {
 		s.expected = s.expected[1:]
+	}
+	if f.Type == codec.PINGREQ {
+		s.pinged(i)
 	}
 	differences := s.compare(i, &f, raw)
 	if len(differences) == 0 {

@@ -79,7 +79,7 @@ func (d *draft) conversation() *Conversation {
 	if c.Version == 0 {
 		c.Version = guessVersion(c.Events)
 	}
-	c.Flags.NoConnect = !c.Flags.TLS && c.Count(Client) > 0 && c.first(Client) != codec.CONNECT
+	c.Flags.NoConnect = !c.Flags.TLS && c.Count(Client) > 0 && c.First(Client) != codec.CONNECT
 	c.Open = c.Begin
 	switch {
 	case d.seen == 3:

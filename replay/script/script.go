@@ -219,13 +219,14 @@ func (c *Conversation) Unplayable(as Role, synthetic bool) string {
 		return fmt.Sprintf("%d bytes of what the %v sent are missing in the capture", missing, as)
 	case lost && !c.Flags.Midstream:
 		return fmt.Sprintf("the boundaries of the %v's messages are lost", as)
-	case c.first(as) != opening && c.Count(as) > 0 && c.Flags.Midstream && !synthetic:
+	case c.First(as) != opening && c.Count(as) > 0 && c.Flags.Midstream && !synthetic:
 		return fmt.Sprintf("midstream: the capture has no %v; --synthetic puts one in front", opening)
 	}
 	return ""
 }
 
-func (c *Conversation) first(as Role) codec.Type {
+// First is the type of the first message of a role, 0 when it has none.
+func (c *Conversation) First(as Role) codec.Type {
 	for i := range c.Events {
 		if c.Events[i].From == as && c.Events[i].Kind == Message {
 			return c.Events[i].Type
