@@ -122,29 +122,6 @@ func TestAPlayInVirtualTimeRepeatsItself(t *testing.T) {
 	}
 }
 
-// As the broker against hilnet's own client, which does what the recorded one did.
-func TestEveryCaptureOfMQTT311IsPlayedAsTheBrokerAgainstOurClient(t *testing.T) {
-	played := 0
-	for _, file := range mqttCaptures(t) {
-		c := readScriptOf(t, file).Conversations[0]
-		code, r, errs := callPlay(t, file, "--as", "broker", "--against", "model", "--set", "link.delay=20ms")
-		switch {
-		case code == exitUsage:
-			if c.Version == 4 && !strings.Contains(errs, "2 filters at once") && !strings.Contains(errs, "malformed") && !strings.Contains(errs, "does not begin with CONNECT") &&
-				!strings.Contains(errs, "without {n}") {
-				t.Errorf("%s: %s", filepath.Base(file), errs)
-			}
-		case r.Reproduced != 1 || code != exitPass:
-			t.Errorf("%s: exit %d, %+v", filepath.Base(file), code, r.Conversations[0])
-		default:
-			played++
-		}
-	}
-	if played < 6 {
-		t.Errorf("only %d were played", played)
-	}
-}
-
 // What a scenario's own device does is laid beside the capture, too.
 func TestAScenariosDeviceIsTheOtherSide(t *testing.T) {
 	code, r, errs := callPlay(t, testCapture(t, "suricata-mqtt311-pub-qos1.pcap"), "--as", "broker", "--against", "model", "--scenario", "clean-link", "--policy", "follow")

@@ -77,18 +77,6 @@ func callPlay(t testing.TB, args ...string) (int, *play.Report, string) {
 	return code, d.Report, errs.String()
 }
 
-// Every session of the captures is played to its end as the client against a
-// real broker, which answers as the recorded one did.
-func TestEveryCaptureIsPlayedAsTheClientAgainstMosquitto(t *testing.T) {
-	broker := startMosquitto(t)
-	for _, file := range mqttCaptures(t) {
-		code, r, errs := callPlay(t, file, "--as", "client", "--against", broker, "--timing", "fast", "--wait", "3s", "--synthetic")
-		if code != exitPass || r.Reproduced != 1 || r.Sent.Sent == 0 || r.Verdict != play.Faithful && r.Verdict != play.Equivalent {
-			t.Errorf("%s: exit %d, %+v %s", filepath.Base(file), code, r, errs)
-		}
-	}
-}
-
 // Broker and client of this machine, in real time, at the times of the capture.
 func TestARealPlayKeepsTheTimesOfTheCapture(t *testing.T) {
 	broker := startMosquitto(t)
@@ -192,43 +180,92 @@ func serve(t testing.TB, file string, client func(address string), args ...strin
 	return code, r
 }
 
-// Every session of the captures is played as the broker: against mosquitto's own
-// clients where they can do what the recorded one did, else against the other
-// player.
-func TestEveryCaptureIsPlayedAsTheBrokerAgainstARealClient(t *testing.T) {
+// A row is what came of a capture, for the table of the manual.
+type row struct{ file, version, client, ours, theirs string }
+
+// cell says what came of a play, and whether it is what the captures are here for.
+func cell(code int, r *play.Report, errs string) (text string, ok bool) {
+	switch {
+	case r == nil:
+		_, why, _ := strings.Cut(errs, "conversation 1: ")
+		why, _, _ = strings.Cut(strings.TrimSpace(why), "; choose others")
+		if it, yes := strings.CutPrefix(why, "hilnet's client cannot do what the recorded one did: "); yes {
+			return "cannot " + it, code == exitUsage
+		}
+		return "refused: " + why, code == exitUsage
+	case r.Reproduced == 1 && r.Conversations[0].Verdict != play.Diverged:
+		return "to the end", true
+	}
+	return string(r.Verdict), false
+}
+
+// Every session of the captures is played to its end: as the client against a real
+// broker; as the broker against hilnet's client, and against mosquitto's own clients
+// where they can do what the recorded one did, else against the other player. The
+// manual has the table of it.
+func TestEveryCaptureIsPlayedToItsEnd(t *testing.T) {
 	linktest.Require(t, "mosquitto_pub", "mosquitto_sub")
-	real := 0
+	broker, files := startMosquitto(t), mqttCaptures(t)
+	rows := make([]row, len(files))
 	var wait sync.WaitGroup
-	var mu sync.Mutex
 	limit := make(chan struct{}, 8) // most of them only wait
-	for _, file := range mqttCaptures(t) {
+	for n, file := range files {
 		c := readScriptOf(t, file).Conversations[0]
-		if c.Unplayable(script.Broker, true) != "" {
-			continue
+		at := &rows[n]
+		*at = row{file: strings.TrimSuffix(filepath.Base(file), ".pcap"), version: mqttName(c.Version)}
+		synthetic := []string{}
+		if c.Flags.Midstream {
+			synthetic = []string{"--synthetic"}
+		}
+		failed := func(what, got string) { t.Errorf("%s, %s: %s", at.file, what, got) }
+		var ok bool
+		// One after the other: many of them are one client.
+		if at.client, ok = cell(callPlay(t, append([]string{file, "--as", "client", "--against", broker, "--timing", "fast", "--wait", "10s"}, synthetic...)...)); !ok {
+			failed("client", at.client)
 		}
 		wait.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			var said []byte
+			ok := false
+			if at.ours, ok = cell(callPlay(t, file, "--as", "broker", "--against", "model", "--set", "link.delay=20ms")); !ok {
+				failed("broker against the model", at.ours)
+			}
+			if why := c.Unplayable(script.Broker, true); why != "" {
+				at.theirs = "refused: " + why
+				return
+			}
+			who := "the other player"
 			code, r := serve(t, file, func(address string) {
 				if args := mosquittoArgs(t, c, address); args != nil {
-					mu.Lock()
-					real++
-					mu.Unlock()
-					said, _ = exec.Command(args[0], args[1:]...).CombinedOutput()
+					who = args[0]
+					_, _ = exec.Command(args[0], args[1:]...).CombinedOutput() // mosquitto_sub -W ends with 27
 					return
 				}
-				callPlay(t, file, "--as", "client", "--against", address, "--synthetic")
-			}, "--synthetic", "--wait", "3s")
-			if r == nil || r.Reproduced != 1 || r.Conversations[0].Verdict == play.Diverged {
-				t.Errorf("%s: exit %d, %+v %s", filepath.Base(file), code, r.Conversations[0], said)
+				callPlay(t, append([]string{file, "--as", "client", "--against", address}, synthetic...)...)
+			}, append([]string{"--wait", "10s"}, synthetic...)...)
+			if at.theirs, ok = cell(code, r, ""); !ok {
+				failed("broker against "+who, fmt.Sprintf("%+v", r))
+			}
+			at.theirs += " (" + who + ")"
+			if len(synthetic) > 0 {
+				at.client, at.theirs = at.client+", with `--synthetic`", at.theirs+", with `--synthetic`"
 			}
 		})
 	}
 	wait.Wait()
+	var b strings.Builder
+	b.WriteString("\n| capture | version | as the client, against mosquitto | as the broker, against hilnet's client | as the broker, against another client |\n|---|---|---|---|---|\n")
+	real := 0
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", strings.TrimPrefix(r.file, "suricata-"), r.version, r.client, r.ours, r.theirs)
+		if strings.Contains(r.theirs, "mosquitto_") {
+			real++
+		}
+	}
 	if real < 18 {
 		t.Errorf("only %d sessions against mosquitto's clients", real)
 	}
+	linktest.Section(t, *update, "replay.md", "<!-- captures: go test ./cmd/replay -update -->\n", "<!-- end of captures -->\n", b.String()+"\n", "go test ./cmd/replay -update")
 }
 
 func readScriptOf(t testing.TB, file string) *script.Script {

@@ -28,10 +28,12 @@ func ClientScenario(all []*script.Conversation) ([]byte, error) {
 				c.ID, fmt.Sprintf(format, args...))
 		}
 		switch {
-		case c.Unplayable(script.Broker, false) != "" || c.First(script.Client) != codec.CONNECT:
-			return fail("%s", orText(c.Unplayable(script.Broker, false), "it does not begin with CONNECT"))
+		case c.Unplayable(script.Broker, false) != "":
+			return nil, fmt.Errorf("%w as broker: conversation %d: %s", ErrNothing, c.ID, c.Unplayable(script.Broker, false))
+		case c.First(script.Client) != codec.CONNECT:
+			return fail("begin without CONNECT")
 		case c.Version != 4:
-			return fail("it speaks MQTT 3.1.1 only")
+			return fail("speak another MQTT than 3.1.1")
 		}
 		if i == 0 {
 			at = c.Open
@@ -56,13 +58,6 @@ func ClientScenario(all []*script.Conversation) ([]byte, error) {
 
 // clientPool is enough for any message that a scenario may have.
 const clientPool = 512
-
-func orText(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
 
 // clientSteps appends what the client of one conversation did from a moment on,
 // and returns how its MQTT client is set up.
@@ -97,8 +92,11 @@ func clientSteps(c *script.Conversation, steps *[]any, at *time.Duration) (map[s
 			}
 			do(e, "connect", map[string]any{})
 		case codec.PUBLISH:
+			if f.Flags>>1&3 > 2 {
+				return nil, fmt.Errorf("publish with QoS 3, as in frame %d", e.Frame)
+			}
 			payload := string(f.Payload)
-			if !utf8.ValidString(payload) || strings.Contains(payload, "{n}") || strings.Contains(payload, "{t}") || len(payload) > 256<<10 || f.Flags>>1&3 > 2 {
+			if !utf8.ValidString(payload) || strings.Contains(payload, "{n}") || strings.Contains(payload, "{t}") || len(payload) > 256<<10 {
 				return nil, fmt.Errorf("publish what is in frame %d: a scenario's payload is text, without {n} and {t}", e.Frame)
 			}
 			acknowledged = acknowledged || f.Flags&0x06 != 0

@@ -72,28 +72,6 @@ type conversation struct {
 	live     reach // by the live one
 }
 
-// A reach remembers when a device had sent how much of a conversation.
-type reach struct {
-	ends []uint32 // from its ISN, growing
-	at   []sim.Time
-}
-
-func (r *reach) add(end uint32, at sim.Time) {
-	if n := len(r.ends); n == 0 || int32(end-r.ends[n-1]) > 0 {
-		r.ends, r.at = append(r.ends, end), append(r.at, at)
-	}
-}
-
-// when returns the moment at which everything before end had been sent.
-func (r *reach) when(end uint32) (sim.Time, bool) {
-	for i, e := range r.ends {
-		if int32(e-end) >= 0 {
-			return r.at[i], true
-		}
-	}
-	return 0, false
-}
-
 // An entry is one frame of the peer and what it waits for.
 type entry struct {
 	at   sim.Time
@@ -103,7 +81,7 @@ type entry struct {
 	arpTarget netip.Addr
 	arpCount  int
 	conn      *conversation
-	sent      uint32 // from the device's ISN; 0 with a conversation: its SYN
+	sent      int64 // from the device's ISN; 0 with a conversation: its SYN
 	ackSet    bool
 	// A frame that came right after what it acknowledges is its answer, and keeps
 	// that distance from the live device's frame.
@@ -183,7 +161,8 @@ func (p *Player) recordPeer(f Frame, l *wire.Layers, arps map[netip.Addr]int) {
 		e.arpTarget, e.arpCount = l.ARP.Sender(), arps[l.ARP.Sender()]
 	case l.TCP != nil:
 		if e.conn = p.recorded(l.TCP.DstPort()); e.conn != nil && l.TCP.Has(wire.TCPAck) {
-			e.ackSet, e.sent = true, l.TCP.Ack()-e.conn.isn
+			e.ackSet, e.sent = true, e.conn.recorded.unwrap(l.TCP.Ack()-e.conn.isn)
+			e.conn.live.await(e.sent)
 			if at, ok := e.conn.recorded.when(e.sent); ok {
 				e.gap = sim.Time(f.At).Sub(at)
 				e.answer = e.gap < AnswerTime
@@ -253,7 +232,7 @@ func (p *Player) fit(e *entry) *link.Frame {
 	}
 	binary.BigEndian.PutUint16(l.TCP[dstPortOffset:], e.conn.livePort)
 	if e.ackSet {
-		l.TCP.SetAck(e.conn.liveISN + e.sent)
+		l.TCP.SetAck(e.conn.liveISN + uint32(e.sent))
 	}
 	// The recording machine may have left checksums to its network card.
 	l.TCP.UpdateChecksum(l.Src(), l.Dst(), l.Payload)
@@ -288,7 +267,7 @@ func (p *Player) hear(l *wire.Layers) {
 			p.stats.Foreign++
 			return
 		}
-		c.live.add(l.TCP.Seq()+l.TCP.SegmentLen(l.Payload)-c.liveISN, p.cfg.Loop.Now())
+		c.live.arrive(l.TCP.Seq()+l.TCP.SegmentLen(l.Payload)-c.liveISN, p.cfg.Loop.Now())
 	}
 }
 
