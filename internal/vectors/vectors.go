@@ -8,6 +8,10 @@
 // played by a server: it takes the CONNECT, answers it with 20 02 00 00 (unless
 // Case.Connack is false), sends and expects the Messages, and then either the
 // connection has ended or a PUBLISH at QoS 1 is acknowledged.
+//
+// The files that come with the package are a part of Mosquitto's. To play others,
+// name a folder with client/*.json and broker/*.json in the environment variable
+// HILNET_VECTORS: their cases come behind the package's own.
 package vectors
 
 import (
@@ -16,6 +20,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"os"
+	"path"
 	"strings"
 	"testing"
 )
@@ -43,6 +49,10 @@ type Case struct {
 	Messages []Message
 	// Disconnect: the peer under test must end the connection.
 	Disconnect bool
+	// Further: it is none of the package's own.
+	Further bool
+	// Err is what of the case cannot be read: it cannot be played.
+	Err error
 }
 
 // Direction says who sends a message.
@@ -92,6 +102,7 @@ type settings struct {
 type test struct {
 	settings
 	Name     string `json:"name"`
+	Disable  bool   `json:"disable"`
 	Messages []step `json:"msgs"`
 }
 
@@ -112,14 +123,41 @@ func or[T any](all ...*T) T {
 	panic("vectors: no default")
 }
 
-func read(t testing.TB, side string) (all []Case) {
+// variable names a folder with further files.
+const variable = "HILNET_VECTORS"
+
+func read(t testing.TB, side string) []Case {
 	t.Helper()
-	names, err := fs.Glob(data, "data/"+side+"/*.json") // sorted
-	if err != nil || len(names) == 0 {
-		t.Fatalf("vectors: no files for a %s (%v)", side, err)
+	all := own(t, side)
+	if dir := os.Getenv(variable); dir != "" {
+		more := files(t, os.DirFS(dir), side+"/*.json")
+		for i := range more {
+			more[i].Further = true
+		}
+		t.Logf("%s: %d cases more from %s", side, len(more), dir)
+		all = append(all, more...)
+	}
+	return all
+}
+
+// own returns the cases of the package's own files.
+func own(t testing.TB, side string) []Case {
+	t.Helper()
+	all := files(t, data, "data/"+side+"/*.json")
+	if len(all) == 0 {
+		t.Fatalf("vectors: no cases for a %s", side)
+	}
+	return all
+}
+
+func files(t testing.TB, from fs.FS, pattern string) (all []Case) {
+	t.Helper()
+	names, err := fs.Glob(from, pattern) // sorted
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, name := range names {
-		text, err := data.ReadFile(name)
+		text, err := fs.ReadFile(from, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +165,7 @@ func read(t testing.TB, side string) (all []Case) {
 		if err != nil {
 			t.Fatalf("vectors: %s: %v", name, err)
 		}
-		file := strings.TrimSuffix(name[len("data/"+side+"/"):], ".json")
+		file := strings.TrimSuffix(path.Base(name), ".json")
 		for _, c := range cases {
 			c.Name = file + ": " + c.Name
 			all = append(all, c)
@@ -150,6 +188,9 @@ func parse(text []byte) (all []Case, err error) {
 		}
 		for j := range g.Tests {
 			t := &g.Tests[j]
+			if t.Disable || or(t.Version, &std) > version {
+				continue
+			}
 			c := Case{
 				Version: or(t.Version, &std),
 				Name:    strings.Join(strings.Fields(g.Group+": "+t.Name), " "),
@@ -158,8 +199,9 @@ func parse(text []byte) (all []Case, err error) {
 			}
 			for _, s := range append(g.Messages[:len(g.Messages):len(g.Messages)], t.Messages...) {
 				m, err := s.message()
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", c.Name, err)
+				if err != nil { // one case that says something new does not hide the others
+					c.Err = err
+					break
 				}
 				c.Messages = append(c.Messages, m)
 			}
@@ -177,7 +219,7 @@ func (s *step) message() (Message, error) {
 		return m, nil
 	case Send, Receive:
 		var err error
-		m.Bytes, err = hex.DecodeString(strings.ReplaceAll(s.Payload, " ", ""))
+		m.Bytes, err = hex.DecodeString(strings.Join(strings.Fields(s.Payload), ""))
 		return m, err
 	}
 	return m, fmt.Errorf("message of type %q", s.Type)

@@ -3,8 +3,6 @@ package broker_test
 import (
 	"bytes"
 	"fmt"
-	"maps"
-	"slices"
 	"testing"
 
 	"hilnet/internal/vectors"
@@ -22,41 +20,15 @@ var vectorsDecided = map[string]string{
 const level1 = `the case wants a CONNACK of MQTT 5 (20 03 00 84 00); [MQTT-3.1.2-2]: "The Server MUST respond to the CONNECT Packet with a CONNACK return code 0x01"`
 
 func TestVectors(t *testing.T) {
-	matched, seen := 0, map[string]bool{}
-	for _, c := range vectors.Broker(t) {
-		clause := vectorsDecided[c.Name]
-		seen[c.Name] = true
-		err := playVector(t, broker.Config{}, &c)
-		switch {
-		case err == nil && clause != "":
-			t.Errorf("%s: matches: take it off the list", c.Name)
-		case err == nil:
-			matched++
-		case clause != "":
-			t.Logf("%s: %v; %s", c.Name, err, clause)
-		default:
-			t.Errorf("%s: %v", c.Name, err)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(vectorsDecided)) {
-		if !seen[name] {
-			t.Errorf("%s is no case", name)
-		}
-	}
-	t.Logf("%d of %d cases match, %d are decided by the standard", matched, len(seen), len(vectorsDecided))
+	vectors.Run(t, vectors.Broker(t), vectorsDecided, func(c *vectors.Case) error { return playVector(t, broker.Config{}, c) })
 }
 
 // A broker that answers differently must not pass: here every CONNECT without a
 // user name is refused, so that no case that connects can end well.
 func TestVectorsSeeABrokenBroker(t *testing.T) {
-	failed := 0
-	for _, c := range vectors.Broker(t) {
-		if playVector(t, broker.Config{Users: []broker.User{{Name: "nobody"}}}, &c) != nil {
-			failed++
-		}
-	}
-	if failed < 80 {
-		t.Errorf("only %d cases see it", failed)
+	closed := broker.Config{Users: []broker.User{{Name: "nobody"}}}
+	if n := vectors.Misses(vectors.Broker(t), func(c *vectors.Case) error { return playVector(t, closed, c) }); n < 80 {
+		t.Errorf("only %d cases see it", n)
 	}
 }
 
