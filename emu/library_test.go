@@ -179,7 +179,7 @@ func TestACleanRunHasNoFindings(t *testing.T) {
 			t.Errorf("%s: %s at %v: %s", name, f.Name, f.T, f.Text)
 		}
 	}
-	if asTheyAre < 25 || len(all)-asTheyAre < 40 {
+	if asTheyAre < 20 || len(all)-asTheyAre < 40 {
 		t.Errorf("%d scenarios as they are, of %d", asTheyAre, len(all))
 	}
 }
