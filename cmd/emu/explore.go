@@ -27,6 +27,7 @@ type exploreFlags struct {
 	format   string
 	json     bool
 	out      string
+	report   string
 	quiet    bool
 	progress string
 }
@@ -50,6 +51,7 @@ with the second, and so on. A retransmission is among those.
 It ends with 0 when no loss is fatal and with 1 when one is. After Ctrl-C it
 prints what it has found until then, and ends with 130.`,
 		Example: `  emu explore link-drop
+  emu explore idle-sensor --report fatal.html
   emu explore mine.yaml --pairs 500 --out fatal.json
   emu explore mine.yaml --set duration=30s --max 100 --format csv`,
 		Args:              arguments(1, 1, "the name of a scenario or a file"),
@@ -67,6 +69,7 @@ prints what it has found until then, and ends with 130.`,
 	flags.StringVar(&f.format, "format", formatTable, "what to print: table, csv or json")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON, as --format json does")
 	flags.StringVar(&f.out, "out", "", "`FILE` to write the result to as JSON, whatever is printed")
+	flags.StringVar(&f.report, "report", "", "`FILE` to write a page to: the fatal frames on the ladder of the run without a loss")
 	flags.BoolVar(&f.quiet, "quiet", false, "print nothing unless a loss is fatal")
 	addSet(cmd, &f.sets)
 	addProgress(cmd, &f.progress)
@@ -103,6 +106,11 @@ func (c *cli) explore(ctx context.Context, arg string, f *exploreFlags) error {
 	if f.hasSeed {
 		config.Seed = &f.seed
 	}
+	if f.report != "" {
+		if err := touchPage(f.report); err != nil {
+			return err
+		}
+	}
 	began := clock()
 	found, err := emu.Explore(ctx, config)
 	meter.clear()
@@ -117,6 +125,11 @@ func (c *cli) explore(ctx context.Context, arg string, f *exploreFlags) error {
 	meter.end(float64(found.Singles+found.Pairs), float64(found.Singles+found.Pairs))
 	if err := c.tellExploration(found, f, clock().Sub(began)); err != nil {
 		return err
+	}
+	if f.report != "" {
+		if err := c.reportExploration(context.WithoutCancel(ctx), sc, found, f.report); err != nil {
+			return err
+		}
 	}
 	switch {
 	case interrupted:

@@ -47,6 +47,7 @@ var flagCases = map[string]flagCase{
 	"sweep resume":   {"sweep clean-link --seeds 2 --out-file old.jsonl", "--resume", `exit 0`},
 	"sweep out-file": {"sweep clean-link", "--out-file new.jsonl", `(?m)^file new.jsonl$`},
 	"sweep csv":      {"sweep clean-link", "--csv new.csv", `(?m)^file new.csv$`},
+	"sweep report":   {"sweep clean-link", "--report s.html", `(?m)^file s.html$`},
 	"sweep format":   {"sweep clean-link", "--format json", `"format": "hilnet-sweep-summary/1"`},
 	"sweep metric":   {"sweep clean-link", "--metric connects", `passed.* connects`},
 	"sweep failures": {"sweep link-drop --set pool.packets=16", "--failures 0", `!emu run link-drop`},
@@ -61,6 +62,7 @@ var flagCases = map[string]flagCase{
 	"explore format":   {"explore idle-sensor", "--format csv", `(?m)^1,link,up,6,10.000,PINGREQ,fail,`},
 	"explore json":     {"explore idle-sensor --max 5", "--json", `"format": "hilnet-explore/1"`},
 	"explore out":      {"explore idle-sensor --max 5", "--out found.json", `(?m)^file found.json$`},
+	"explore report":   {"explore idle-sensor --max 5", "--report x.html", `(?m)^file x.html$`},
 	"explore quiet":    {"explore idle-sensor --max 5", "--quiet", `!lost one by one`},
 	"explore progress": {"explore idle-sensor --max 5", "--progress plain", `5 of 5 runs, 100 %`},
 
@@ -74,6 +76,7 @@ var flagCases = map[string]flagCase{
 
 	"merge out-file": {"merge old.jsonl", "--out-file new.jsonl", `(?m)^file new.jsonl$`},
 	"merge csv":      {"merge old.jsonl", "--csv new.csv", `(?m)^file new.csv$`},
+	"merge report":   {"merge old.jsonl", "--report m.html", `(?m)^file m.html$`},
 	"merge format":   {"merge old.jsonl", "--format json", `"format": "hilnet-sweep-summary/1"`},
 	"merge metric":   {"merge old.jsonl", "--metric connects", `passed.* connects`},
 	"merge failures": {"merge failed.jsonl", "--failures 0", `!emu run link-drop`},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hilnet/emu"
+	"hilnet/report"
 	"hilnet/report/page"
 	"hilnet/scenarios"
 )
@@ -116,6 +118,11 @@ func checkReport(name string, all []*found) error {
 	case len(all) > 1:
 		return usagef("--report makes the page of one scenario, and there are %d; emu report makes those of recordings, one by one", len(all))
 	}
+	return touchPage(name)
+}
+
+// touchPage sees that a page can be written, before the work that it is about.
+func touchPage(name string) error {
 	file, err := create(name)
 	if err == nil {
 		err = file.Close()
@@ -126,11 +133,44 @@ func checkReport(name string, all []*found) error {
 	return nil
 }
 
+// reportExploration writes the page of an exploration: the run without a loss,
+// done once more with its recording, and what was fatal to it.
+func (c *cli) reportExploration(ctx context.Context, sc *scenarios.Scenario, e *emu.Exploration, name string) error {
+	dir, err := os.MkdirTemp("", "emu-explore")
+	if err != nil {
+		return &emu.EnvironmentError{Op: "record the run for the page", Err: err}
+	}
+	defer os.RemoveAll(dir)
+	own := sc.Clone()
+	own.Capture = []scenarios.Point{scenarios.PointDevice, scenarios.PointPeer}
+	result, err := emu.Run(ctx, own, emu.Options{Apps: c.apps, Out: dir, Samples: true, Seed: &e.Seed, Source: e.Source})
+	if err != nil {
+		return err
+	}
+	d := done{report: report.NewRun(result, e.Source), result: result}
+	d.report.Command = e.Base.Command
+	b, err := readRun(&d, own)
+	if err != nil {
+		return err
+	}
+	b.Explored(e)
+	return writePage(name, b)
+}
+
 // reportRun writes the page of a run, also of one that did not begin.
 func (f *runFlags) reportRun(d *done, sc *scenarios.Scenario) error {
 	if f.report == "" {
 		return nil
 	}
+	b, err := readRun(d, sc)
+	if err != nil {
+		return err
+	}
+	return writePage(f.report, b)
+}
+
+// readRun reads the files of a run, as many as it has.
+func readRun(d *done, sc *scenarios.Scenario) (*page.Builder, error) {
 	source := page.Source{Run: &d.report}
 	for _, name := range d.report.Files {
 		switch {
@@ -147,7 +187,7 @@ func (f *runFlags) reportRun(d *done, sc *scenarios.Scenario) error {
 	}
 	b, err := source.Read()
 	if err != nil {
-		return &emu.EnvironmentError{Op: "read the recording for the page", Err: err}
+		return nil, &emu.EnvironmentError{Op: "read the recording for the page", Err: err}
 	}
-	return writePage(f.report, b)
+	return b, nil
 }

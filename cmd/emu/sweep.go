@@ -14,12 +14,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"hilnet/emu"
+	"hilnet/report/page"
 )
 
 // A sweepFlags is what sweep and merge are told about their output.
 type sweepFlags struct {
 	outFile  string
 	csv      string
+	report   string
 	format   string
 	metrics  []string
 	failures int
@@ -40,6 +42,7 @@ func addSummaryFlags(cmd *cobra.Command, f *sweepFlags) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.outFile, "out-file", "", "`FILE` for the result of every run, one JSON object a line")
 	flags.StringVar(&f.csv, "csv", "", "`FILE` for the result of every run as CSV")
+	flags.StringVar(&f.report, "report", "", "`FILE` to write the page of the results to, an HTML file that needs nothing else")
 	flags.StringVar(&f.format, "format", formatTable, "what to print: table, csv (every metric of every combination) or json")
 	flags.StringSliceVar(&f.metrics, "metric", []string{"lost", "latency_p95", "pool_min_free"}, "metrics in the table")
 	flags.StringVar(&f.find, "find", "", "look for the smallest value of the swept `KEY` from which on every run passes, and end with 0 if there is one")
@@ -86,6 +89,7 @@ type sink struct {
 	summary *emu.SweepSummary
 	printer summaryPrinter
 	finder  *emu.SweepFinder // nil without --find
+	page    *page.Builder    // nil without --report
 	closers []func() error
 }
 
@@ -121,10 +125,19 @@ func (c *cli) newSink(h emu.SweepHeader, f *sweepFlags, file *os.File) (*sink, e
 			return nil, err
 		}
 	}
+	if f.report != "" {
+		if err := touchPage(f.report); err != nil {
+			return nil, err
+		}
+		s.page = page.NewSweep(h)
+	}
 	s.printer = newSummaryPrinter(c.stdout, &h, f, s.finder)
 	s.summary = emu.NewSweepSummary(h, f.failures, func(r *emu.SweepRow) error {
 		if s.finder != nil {
 			s.finder.Add(r)
+		}
+		if s.page != nil {
+			s.page.Row(r)
 		}
 		return s.printer.row(r)
 	})
@@ -170,6 +183,10 @@ func (s *sink) close() error {
 		if failed := fn(); failed != nil && !errors.Is(failed, os.ErrClosed) {
 			err = errors.Join(err, diskError(failed))
 		}
+	}
+	if s.page != nil && err == nil {
+		s.page.EndSweep(s.summary, s.finder)
+		err = writePage(s.flags.report, s.page)
 	}
 	quiet := s.flags.quiet && s.flags.format == formatTable && (s.finder != nil || s.summary.Passed == s.summary.Runs)
 	switch {
@@ -242,6 +259,7 @@ work, for the machines of a batch system; emu merge brings the files together.`,
 		Example: `  emu sweep link-drop --set pool.packets=4..32/4 --seeds 20
   emu sweep pool-outage --set pool.packets=4..64/4 --seeds 20 --find pool.packets
   emu sweep mine.yaml --set pool.packets=8,16 --set link.loss=0,1%,5% --seeds 200 --out-file r.jsonl
+  emu sweep link-drop --set pool.packets=8..24/4 --set link.loss=0,2%,5% --seeds 10 --report sweep.html
   emu sweep mine.yaml --set pool.packets=8,16 --seeds 200 --out-file r.jsonl --resume
   emu sweep mine.yaml --seeds 1000 --shard 2/8 --out-file r2.jsonl --quiet`,
 		Args:              arguments(1, 1, "the name of a scenario or a file"),

@@ -1,7 +1,10 @@
 package page_test
 
 import (
+	"bytes"
+	"flag"
 	"fmt"
+	"image/png"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,6 +17,8 @@ import (
 	"hilnet/internal/linktest"
 	"hilnet/report/page"
 )
+
+var update = flag.Bool("update", false, "rewrite the picture of the docs")
 
 // ready is true when a page has drawn itself.
 const ready = "document.documentElement.dataset.ready === 'yes'"
@@ -129,6 +134,31 @@ func TestThePageInABrowser(t *testing.T) {
 
 	numbers(t, p, r)
 	hostileText(t, b)
+	if *update {
+		picture(t, b, r)
+	}
+}
+
+// picture takes the picture of the docs.
+func picture(t *testing.T, b *browser.Browser, r *recorded) {
+	t.Helper()
+	p := open(t, b, r.source(), 1120)
+	p.Resize(1120, 1240)
+	p.Eval("hilnet.view.seek(28.55e9); hilnet.ladder.problem(1); document.getElementById('time').scrollIntoView(true)", nil)
+	p.Eval("new Promise(r => setTimeout(r, 500))", nil)
+	p.Picture(filepath.Join(linktest.Root(t), "docs", "report.png"), false)
+}
+
+// The picture of the docs is one, and small.
+func TestThePictureOfTheDocsIsSmall(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(linktest.Root(t), "docs", "report.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := png.DecodeConfig(bytes.NewReader(text))
+	if err != nil || picture.Width < 800 || len(text) > 200_000 {
+		t.Errorf("docs/report.png: %d bytes, %+v, %v", len(text), picture, err)
+	}
 }
 
 // charts sees that each track is there and that something is drawn.
@@ -332,13 +362,6 @@ func longest(all []browser.TraceEvent) (time.Duration, int) {
 		}
 	}
 	most, n := 0.0, 0
-	if os.Getenv("DEV_TRACE") != "" {
-		for _, e := range all {
-			if mains[[2]int{e.Process, e.Thread}] && e.Duration > 40000 {
-				fmt.Println(e.Name, e.Category, e.Duration/1000, e.CPU/1000, e.At)
-			}
-		}
-	}
 	for _, e := range all {
 		if strings.HasSuffix(e.Name, "RunTask") && mains[[2]int{e.Process, e.Thread}] {
 			most = math.Max(most, e.CPU)

@@ -48,11 +48,22 @@ func (b *Builder) finish(info *captureInfo) {
 			b.missing("the curve %s behind %d changes", c.name, maxPoints)
 		}
 	}
-	for _, list := range []*[]string{&h.Run.Notes, &h.Run.Files} {
-		if *list == nil {
-			*list = []string{}
-		}
+	b.lists()
+}
+
+// lists makes those of the head that are nil empty, as the page takes them.
+func (b *Builder) lists() {
+	h := &b.head
+	h.Lanes, h.Versions, h.Findings, h.Drops = filled(h.Lanes), filled(h.Versions), filled(h.Findings), filled(h.Drops)
+	h.Missing, h.Captures, h.Conversations, h.Latency = filled(h.Missing), filled(h.Captures), filled(h.Conversations), filled(h.Latency)
+	h.Run.Notes, h.Run.Files, h.Run.Checks = filled(h.Run.Notes), filled(h.Run.Files), filled(h.Run.Checks)
+}
+
+func filled[T any](list []T) []T {
+	if list == nil {
+		return []T{}
 	}
+	return list
 }
 
 // A namedMoment is a moment at which a number of the outcome was decided.

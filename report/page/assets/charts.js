@@ -339,7 +339,7 @@ class Charts {
     if (!this.tracks || this.width < 40) return;
     const c = fit(this.over, this.width, this.height), bottom = this.height - AXIS;
     c.clearRect(0, 0, this.width, this.height);
-    if (this.window) {
+    if (this.window && this.window[1] - this.window[0] < 0.97 * (view.to - view.from)) {
       const a = Math.max(this.left, this.x(this.window[0])), b = Math.min(this.left + this.plot, this.x(this.window[1]));
       if (b > this.left && a < this.left + this.plot) {
         c.fillStyle = colours.select;

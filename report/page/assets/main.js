@@ -49,6 +49,7 @@ function legend() {
 function build(model) {
   const h = model.head, app = document.getElementById('app');
   view.to = Math.max(1, h.length);
+  ladderMarks = null;
   const kids = [header(h)];
   if (h.kind === 'run') kids.push(expectations(h), findings(h), tiles(h)); else kids.push(...study(h, model));
   const box = el('div', {class: 'charts'});
@@ -62,7 +63,7 @@ function build(model) {
     kids.push(el('section', {id: 'ladder'}, el('h2', {}, 'Ladder', el('span', {class: 'count'}, plural(model.frameCount, 'frame'))), toolbar(ladder, model), legend(), el('div', {class: 'split'}, ladderBox, side)));
     ladder.onWindow = (a, b) => { charts.window = [a, b]; charts.mark(); };
   }
-  if (h.kind === 'run') kids.push(el('div', {class: 'halves'}, latency(h), dropTable(h)), connections(h));
+  if (h.kind !== 'sweep') kids.push(el('div', {class: 'halves'}, latency(h), dropTable(h)), connections(h));
   kids.push(h.kind === 'sweep' ? null : origin(h));
   app.replaceChildren(...kids.filter(Boolean));
   return {ladder, charts, side};
@@ -92,7 +93,7 @@ function wire(parts, model) {
     if (view.laneSelect) view.laneSelect.value = String(i);
     view.changed('lane');
   };
-  view.on((what) => { if (what === 'selection' && side) { ladderMarks = ladder.marked; details(side); } });
+  view.on((what) => { if (what === 'selection' && ladder) { ladderMarks = ladder.marked; details(side); } });
   const recolour = () => { readColours(); view.changed('colours'); };
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', recolour);
   addEventListener('beforeprint', () => { recolour(); if (charts) charts.paint(); if (ladder) ladder.paint(); });

@@ -17,10 +17,12 @@ function header(h) {
   const [icon, kind, means] = h.judged || h.run.error ? VERDICTS[h.run.verdict] || ['?', 'odd', ''] : ['?', 'odd', 'not judged: see what is missing, below'];
   const facts = [];
   const fact = (name, value) => facts.push(el('span', {}, el('span', {class: 'key'}, name), ' ', value));
-  fact('seed', String(h.run.seed));
+  if (h.kind === 'run') fact('seed', String(h.run.seed));
+  if (h.kind === 'sweep') fact('sweep of', plural(h.sweep.runs, 'run'));
+  if (h.kind === 'explore') fact('explored, seed', String(h.run.seed));
   if (h.length) fact('device time', duration(h.length));
   if (h.run.clock) fact('clock', h.run.clock);
-  if (h.run.wall) fact('took', duration(h.run.wall));
+  if (h.run.wall && h.kind === 'run') fact('took', duration(h.run.wall));
   return el('header', {},
     el('div', {class: 'verdict ' + kind, title: means}, el('span', {class: 'icon', 'aria-hidden': 'true'}, icon), h.judged ? h.run.verdict : 'not judged'),
     el('div', {class: 'what'}, el('h1', {}, h.title || 'capture'), el('p', {class: 'facts'}, facts)),
