@@ -221,7 +221,7 @@ func filters(t *testing.T, p *browser.Page, r *recorded) {
 	p.Wait("hilnet.view.selected !== null && document.querySelector('.details h3') !== null")
 	var detail string
 	p.Eval("document.querySelector('.details').textContent", &detail)
-	if !strings.Contains(detail, "TCP") || !strings.Contains(detail, "link/up/loss: loss") && !strings.Contains(detail, "link/down/loss: loss") {
+	if !strings.Contains(detail, "TCP") || !strings.Contains(detail, "loss at link/up/loss") && !strings.Contains(detail, "loss at link/down/loss") {
 		t.Errorf("the first problem is %q", detail)
 	}
 	p.Key("t")

@@ -95,11 +95,11 @@ func (b *Builder) died(e *trace.Event, lane int) {
 			case b.laneOfLink(e.Node) >= 0: // the capture does not tell, as it was written too early
 				r.flags |= FlagLost
 				r.place = place(e.Stage)
-				r.why = fmt.Sprintf("lost at %s: %s", nodeOf(e), e.Reason)
+				r.why = fmt.Sprintf("lost: %s at %s", e.Reason, nodeOf(e))
 			default:
 				r.flags |= FlagDied
 				r.place = 100
-				r.why = fmt.Sprintf("dropped by %s: %s", nodeOf(e), e.Reason)
+				r.why = fmt.Sprintf("dropped: %s at %s", e.Reason, nodeOf(e))
 			}
 		}
 	}

@@ -75,14 +75,14 @@ func (t *tap) fate(r *row, p *pcaps.Packet) {
 		case ok && kind == pcaps.Dropped.String():
 			stage, text := remark(rest)
 			r.place = place(stage)
-			why = append(why, "lost at "+text)
+			why = append(why, "lost: "+text)
 		case ok && kind == pcaps.Corrupted.String():
 			_, text := remark(rest)
 			r.flags |= FlagCorrupt
-			why = append(why, "damaged at "+text)
+			why = append(why, "damaged: "+text)
 		case ok && kind == pcaps.Duplicated.String():
 			_, text := remark(rest)
-			why = append(why, "doubled at "+text)
+			why = append(why, "doubled: "+text)
 		default:
 			if strings.HasPrefix(string(c), "in flight") {
 				r.flags |= FlagInFlight
@@ -119,7 +119,7 @@ func remark(s string) (stage, text string) {
 	stage = fields["stage"]
 	text = stage
 	if r := fields["reason"]; r != "" {
-		text += ": " + r
+		text = r + " at " + stage
 	}
 	if r := fields["rule"]; r != "" {
 		text += " (" + r + ")"

@@ -8,7 +8,7 @@ import (
 
 func TestARemarkBecomesStageAndWords(t *testing.T) {
 	stage, text := remark(` stage=link/up/loss rule="gilbert \"bad\"" reason=loss seed=1 ordinal=17`)
-	if stage != "link/up/loss" || text != `link/up/loss: loss (gilbert "bad"), frame 17 of its direction` {
+	if stage != "link/up/loss" || text != `loss at link/up/loss (gilbert "bad"), frame 17 of its direction` {
 		t.Errorf("%q, %q", stage, text)
 	}
 	if place("link/up/blackhole") >= place("link/up/loss") || place("link/up/loss") >= place("link/up/queue") || place("link/up/queue") >= place("link/down/delay") {

@@ -315,7 +315,8 @@ class Ladder {
     c.textBaseline = 'middle';
     c.font = (strong ? '600 ' : '') + '12px ' + FONT;
     c.fillStyle = strong ? colours.ink : colours.soft;
-    const shown = clip(c, text, remark ? room * 0.66 : room);
+    const most = remark ? Math.max(room * 0.55, room - remark.length * 6 - 10) : room;
+    const shown = clip(c, text, most);
     c.fillText(shown, x, y);
     if (!remark) return;
     x += c.measureText(shown).width + 10;
