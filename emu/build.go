@@ -2,6 +2,7 @@ package emu
 
 import (
 	"fmt"
+	"time"
 
 	"hilnet/link"
 	"hilnet/pcaps"
@@ -56,7 +57,7 @@ func (w *World) build() error {
 	if err != nil {
 		return err
 	}
-	w.byName = map[string]*device{}
+	w.byName, w.duts = map[string]*device{}, map[string]*dut{}
 	w.linkOf = map[string]*scenarios.Link{}
 	for i := range w.sc.Links {
 		w.linkOf[w.sc.Links[i].Device] = &w.sc.Links[i]
@@ -65,6 +66,12 @@ func (w *World) build() error {
 	for _, cfg := range w.deviceOrder() {
 		if w.opt.Device != nil {
 			if err := w.addEndpoint(cfg, network); err != nil {
+				return err
+			}
+			continue
+		}
+		if !cfg.Model() {
+			if err := w.addDUT(cfg, network); err != nil {
 				return err
 			}
 			continue
@@ -93,6 +100,25 @@ func (w *World) build() error {
 	return nil
 }
 
+// addDUT makes a device that is not a model, and its link.
+func (w *World) addDUT(cfg *scenarios.Device, network network) error {
+	d, err := w.newDUT(cfg)
+	if err != nil {
+		return err
+	}
+	w.duts[cfg.Name] = d
+	var l *cable
+	if l, d.point, err = w.connect(cfg, network, d.edge); err != nil {
+		return err
+	}
+	if d.point != nil {
+		l.Up.Observe(&fateTap{w.files, d.point})
+	}
+	d.up, d.network = l.Up, network
+	w.onCount(func() { w.counters(cfg.Name, scenarios.StageNIC, d.counted()...) })
+	return nil
+}
+
 // connect joins a device to the network by the link that the scenario has for it.
 // The point, if there is one, is the device's, for the caller to use.
 func (w *World) connect(device *scenarios.Device, network network, arrive link.Sink) (*cable, *pcaps.Point, error) {
@@ -116,7 +142,12 @@ func (w *World) connect(device *scenarios.Device, network network, arrive link.S
 		return nil, nil, err
 	}
 	w.links = append(w.links, l)
-	point, err := w.point(w.captureName(device.Name, scenarios.PointDevice), scenarios.PointDevice, 0)
+	w.watchOver(device, l.Link)
+	reorder := time.Duration(0)
+	if !device.Model() {
+		reorder = edgeReorder
+	}
+	point, err := w.point(w.captureName(device.Name, scenarios.PointDevice), scenarios.PointDevice, reorder)
 	if err != nil {
 		return nil, nil, err
 	}

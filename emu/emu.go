@@ -13,6 +13,7 @@ import (
 	"hilnet/mqtt"
 	"hilnet/scenarios"
 	"hilnet/sim"
+	taphost "hilnet/tap/host"
 	"hilnet/trace"
 )
 
@@ -77,13 +78,15 @@ type World struct {
 	finds *finder
 
 	devices  []*device
+	duts     map[string]*dut    // devices that are not models, by name; looked up only
 	byName   map[string]*device // looked up only, never ranged over
 	triggers []*trigger
 	links    []*cable
 	droppers []*frameDropper
 	linkOf   map[string]*scenarios.Link // of a device, by name; looked up only
 	server   *server
-	tls      *worldTLS // nil: nobody speaks it
+	tls      *worldTLS      // nil: nobody speaks it
+	lease    *taphost.Lease // nil: the run takes nothing of the machine
 
 	brokerState []byte // that the model broker begins with; nil without one
 

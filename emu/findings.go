@@ -65,6 +65,12 @@ var detectors = []struct {
 	{"login_forgotten", newLoginForgotten},
 	{"refusal_taken_for_grant", newRefusals},
 	{"tls_failed", newTLSFailed},
+	{oracleARP, newOverseen(oracleARP)},
+	{oracleProgress, newOverseen(oracleProgress)},
+	{oracleTooSoon, newOverseen(oracleTooSoon)},
+	{oracleTooLate, newOverseen(oracleTooLate)},
+	{oracleSendsDown, newOverseen(oracleSendsDown)},
+	{oracleISN, newOverseen(oracleISN)},
 }
 
 // hits are the moments at which a detector found what it looks for.

@@ -369,4 +369,25 @@ devices:
   - {profile: linux, dad: 1, mqtt: {family: auto}, steps: [connect]}
 broker: {kind: model}
 `,
+	// What the oracles watch for: a device that loses its power while the broker
+	// still sends to it, reboots, and sends when its link is down.
+	`
+version: 1
+name: oracles
+duration: 120s
+devices:
+  - pool: {packets: 20}
+    mqtt: {wait: 2s, keepalive: 5s}
+    reconnect: 300ms
+    steps:
+      - connect
+      - subscribe: {topic: "#", qos: 1}
+      - every: {period: 700ms, do: [publish: {topic: t, qos: 1}, message_get: all]}
+broker: {kind: model}
+timeline:
+  - {every: 900ms, until: 100s, do: broker_publish, topic: c, qos: 1}
+  - {at: 10s, do: link_down, for: 5s}
+  - {at: 25s, do: power_cut, for: 80s}
+oracles: {arp_unanswered: 60s, no_progress: 100s, reconnect_min: 1ms, reconnect_max: 100s, sends_while_down: false, isn_repeated: false}
+`,
 }

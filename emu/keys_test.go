@@ -31,24 +31,24 @@ var keyValues = map[string][]string{
 	"broker.state":                   {"testdata/broker-state-2.json"},
 	"timeline[].after.device":        {"b"},
 	"timeline[].after.label":         {"two"},
+	"oracles":                        {"{isn_repeated: true}"},
 }
 
 // keyElsewhere are the keys that no run in virtual time shows, and what does.
 var keyElsewhere = map[string]string{
-	"version":             "any other is refused: below",
-	"devices[].kind":      "any other is refused: below",
-	"about":               "emu list and emu show: below",
-	"clock":               "TestClockAndSpeedSetThePace",
-	"speed":               "TestClockAndSpeedSetThePace",
-	"include":             "TestAnIncludedFileAddsAndTheIncludingOneWins in package scenarios",
-	"devices[].gateway":   "TestTheKeysOfATapReachTheKernel",
-	"broker.kind":         "TestTheKeysOfATapReachTheKernel, TestARecordedBrokerAnswersAsItDid",
-	"broker.tap":          "TestTheKeysOfATapReachTheKernel",
-	"broker.tap.name":     "TestTheKeysOfATapReachTheKernel",
-	"broker.tap.address":  "TestTheKeysOfATapReachTheKernel",
-	"broker.tap.address6": "TestADeviceOnATapSpeaksIPv6",
-	"broker.tap.netns":    "TestTheKeysOfATapReachTheKernel",
-
+	"version":                       "any other is refused: below",
+	"devices[].kind":                "TestRealDevicesThatCannotBeAreRefused, TestADeviceOnEachSideOfATAP",
+	"about":                         "emu list and emu show: below",
+	"clock":                         "TestClockAndSpeedSetThePace",
+	"speed":                         "TestClockAndSpeedSetThePace",
+	"include":                       "TestAnIncludedFileAddsAndTheIncludingOneWins in package scenarios",
+	"devices[].gateway":             "TestTheKeysOfATapReachTheKernel",
+	"broker.kind":                   "TestTheKeysOfATapReachTheKernel, TestARecordedBrokerAnswersAsItDid",
+	"broker.tap":                    "TestTheKeysOfATapReachTheKernel",
+	"broker.tap.name":               "TestTheKeysOfATapReachTheKernel",
+	"broker.tap.address":            "TestTheKeysOfATapReachTheKernel",
+	"broker.tap.address6":           "TestADeviceOnATapSpeaksIPv6",
+	"broker.tap.netns":              "TestTheKeysOfATapReachTheKernel",
 	"files":                         "TestARecordingHasTheFilesThatItsScenarioNames in package scenarios",
 	"files[].name":                  "TestARecordingHasTheFilesThatItsScenarioNames",
 	"files[].sha256":                "TestARecordingHasTheFilesThatItsScenarioNames",
@@ -58,6 +58,24 @@ var keyElsewhere = map[string]string{
 	"devices[].mqtt.tls.ca_file":    "TestADeviceSpeaksTLSWithMosquitto",
 	"devices[].mqtt.tls.cert_file":  "TestADeviceSpeaksTLSWithMosquitto",
 	"devices[].mqtt.tls.key_file":   "TestADeviceSpeaksTLSWithMosquitto",
+	"devices[].tap":                 "TestADeviceOnEachSideOfATAP",
+	"devices[].tap.name":            "TestADeviceOnEachSideOfATAP",
+	"devices[].tap.side":            "TestADeviceOnEachSideOfATAP",
+	"devices[].tap.netns":           "TestADeviceOnEachSideOfATAP",
+	"devices[].socket":              "TestAnEmulatorAtASocketIsADevice",
+	"devices[].socket.mode":         "TestAnEmulatorAtASocketIsADevice",
+	"devices[].socket.path":         "TestAnEmulatorAtASocketIsADevice",
+	"devices[].socket.remote":       "TestAnEmulatorAtASocketIsADevice",
+	"devices[].board":               "TestABoardIsADevice",
+	"devices[].board.nic":           "TestABoardIsADevice",
+	"devices[].qmp":                 "TestFirmwareInQEMUIsADevice",
+	"devices[].qmp.path":            "TestFirmwareInQEMUIsADevice",
+	"devices[].qmp.device":          "TestFirmwareInQEMUIsADevice",
+	"devices[].exec":                "TestAProgramIsStartedRestartedAndEnded",
+	"devices[].exec.command":        "TestAProgramIsStartedRestartedAndEnded",
+	"broker.exec":                   "TestARealClientAndARealBroker",
+	"broker.exec.command":           "TestARealClientAndARealBroker",
+	"oracles.arp_unanswered":        "TestADeviceThatAnswersNoARPIsFound",
 }
 
 var keyApps = map[string]App{
@@ -187,7 +205,7 @@ func TestEveryActionFeelsEachOfItsKeys(t *testing.T) {
 func TestWhatHasOneValueRefusesAllOthers(t *testing.T) {
 	for key, text := range map[string]string{
 		"version": strings.Replace(keyBase(t, "firmware"), "version: 1", "version: 2", 1),
-		"kind":    strings.Replace(keyBase(t, "firmware"), "{app:", "{kind: board, app:", 1),
+		"kind":    strings.Replace(keyBase(t, "firmware"), "{app:", "{kind: robot, app:", 1),
 	} {
 		if _, err := scenarios.Load("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), key) && !strings.Contains(err.Error(), "board") {
 			t.Errorf("%s: error %v", key, err)

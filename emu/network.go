@@ -199,9 +199,12 @@ const edgeReorder = time.Second
 func (w *World) newTapNetwork() (network, error) {
 	n := &tapNetwork{world: w, sw: w.newSwitch(), sole: len(w.sc.Devices) == 1}
 	cfg := w.sc.Broker.Tap
-	var err error
+	ns, err := w.namespace(cfg.Netns)
+	if err != nil {
+		return nil, err
+	}
 	n.tap, err = tap.Open(tap.Config{
-		Name: cfg.Name, Address: cfg.Address, Address6: cfg.Address6.Prefix, Namespace: cfg.Netns,
+		Name: cfg.Name, Address: cfg.Address, Address6: cfg.Address6.Prefix, Namespace: ns.Path(),
 		Node: tapNode, Loop: w.loop, Trace: w.trace, Clock: w.pacer.Now, Received: n.received, Sent: n.sent,
 	})
 	if err != nil {
@@ -230,6 +233,13 @@ func (w *World) newTapNetwork() (network, error) {
 	port := n.sw.Port(n.tap)
 	w.uplink(n.sw, port)
 	w.onStart(func() error { return n.tap.Start(port) })
+	if e := w.sc.Broker.Exec; e != nil {
+		p, err := w.newProgram(brokerNode, e, ns, []string{"HILNET_TAP=" + n.tap.Name()})
+		if err != nil {
+			return nil, err
+		}
+		w.onStart(func() error { p.start(); return nil })
+	}
 	return n, nil
 }
 

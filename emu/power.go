@@ -17,11 +17,7 @@ import (
 // switchOn starts the device for the first time, at the time that the scenario
 // says.
 func (d *device) switchOn() {
-	at := d.cfg.Start.Std()
-	if spread := d.cfg.StartSpread; spread > 0 {
-		// The remainder favours early nanoseconds by less than spread/2^64.
-		at += time.Duration(sim.NewStream(d.world.sc.Seed, "start/"+d.cfg.Name).At(0) % uint64(spread))
-	}
+	at := time.Duration(startTime(d.world.sc.Seed, d.cfg))
 	if at == 0 {
 		d.run()
 		return
@@ -29,6 +25,16 @@ func (d *device) switchOn() {
 	d.startAt = sim.Time(at)
 	d.network.carrier(false)
 	d.plan(at, d.boot)
+}
+
+// startTime returns when a device starts for the first time.
+func startTime(seed uint64, cfg *scenarios.Device) sim.Time {
+	at := cfg.Start.Std()
+	if spread := cfg.StartSpread; spread > 0 {
+		// The remainder favours early nanoseconds by less than spread/2^64.
+		at += time.Duration(sim.NewStream(seed, "start/"+cfg.Name).At(0) % uint64(spread))
+	}
+	return sim.Time(at)
 }
 
 // plan has fn called after a time unless the power changes before.

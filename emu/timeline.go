@@ -83,8 +83,17 @@ func (w *World) newPlan(a *scenarios.Action) *plan {
 
 // A trigger is a plan that waits for something.
 type trigger struct {
-	plan *plan
-	left int // times that it must still happen
+	plan   *plan
+	left   int    // times that it must still happen
+	client string // the device's client identifier, where only a device's events count
+}
+
+func (w *World) newTrigger(p *plan) *trigger {
+	t := &trigger{plan: p, left: p.After.Nth}
+	if d := w.sc.Device(p.After.Device); d != nil {
+		t.client = d.MQTT.ClientID
+	}
+	return t
 }
 
 // schedule puts the scenario's timeline, and what Do added before Run, on the
@@ -98,7 +107,7 @@ func (w *World) schedule() {
 	for i := range actions {
 		p := w.newPlan(&actions[i])
 		if p.After != nil {
-			w.triggers = append(w.triggers, &trigger{p, p.After.Nth})
+			w.triggers = append(w.triggers, w.newTrigger(p))
 		} else {
 			w.loop.At(sim.Time(p.At), func() { w.begin(p) })
 		}
@@ -110,7 +119,7 @@ func (w *World) act(a *scenarios.Action) {
 	p := w.newPlan(a)
 	switch {
 	case p.After != nil:
-		w.triggers = append(w.triggers, &trigger{p, p.After.Nth})
+		w.triggers = append(w.triggers, w.newTrigger(p))
 	case w.loop.Current() != nil && (a.Do == scenarios.ResetDevice || a.Do == scenarios.PowerCut):
 		// The caller is an App, which may be what the action ends.
 		w.loop.At(w.loop.Now(), func() { w.begin(p) })
@@ -129,7 +138,7 @@ func (w *World) watch(e *trace.Event) {
 		if after.Label != "" || string(e.Kind) != string(after.Event) {
 			continue
 		}
-		if d := w.byName[after.Device]; d != nil && e.Node != after.Device && e.Client != d.cfg.MQTT.ClientID {
+		if after.Device != "" && e.Node != after.Device && e.Client != t.client {
 			continue
 		}
 		w.happened(t)
@@ -304,9 +313,17 @@ func (w *World) apply(a *scenarios.Action, times, id int) (undo func()) {
 		w.server.publish(a, times)
 		return nil
 	case scenarios.ResetDevice:
+		if d := w.duts[a.Device]; d != nil {
+			d.program.reset("reboot")
+			return nil
+		}
 		w.device(a.Device).reset("reboot")
 		return nil
 	case scenarios.PowerCut:
+		if d := w.duts[a.Device]; d != nil {
+			d.program.powerCut()
+			return d.program.powerBack
+		}
 		d := w.device(a.Device)
 		d.powerCut()
 		return d.powerBack
@@ -315,6 +332,14 @@ func (w *World) apply(a *scenarios.Action, times, id int) (undo func()) {
 }
 
 func (w *World) nicState(a *scenarios.Action, id int, s nic.State) func() {
+	if d := w.duts[a.Device]; d != nil {
+		state := &d.linkDown
+		if s == nic.TxError {
+			state = &d.txError
+		}
+		state.set(id, true)
+		return func() { state.unset(id) }
+	}
 	d := w.device(a.Device)
 	d.nicState.set(id, s)
 	return func() { d.nicState.unset(id) }

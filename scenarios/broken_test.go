@@ -101,7 +101,7 @@ var broken = []brokenScenario{
 	{"keepalive: 30s", "keepalive: 20h", "6:42", "too large", "65535s"},
 	// Devices and addresses.
 	{pool, pool + "    mtu: 100\n", "7:10", "mtu 100 is too small", "between 576 and 9000"},
-	{pool, pool + "    kind: tap\n", "7:11", `"tap" is not known here`, "model"},
+	{pool, pool + "    kind: robot\n", "7:11", `"robot" is not known here`, "model"},
 	{pool, pool + "    profile: lwip\n", "7:14", `"lwip" is not known here`, "netx"},
 	{pool, pool + "    mac: 03:00:00:00:00:02\n", "7:10", "group address", "even"},
 	{pool, pool + "    mac: 02-00-00-00-00-02\n", "7:10", "not an Ethernet address", "02:00:00:00:00:02"},

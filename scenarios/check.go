@@ -32,6 +32,7 @@ func (c *checker) run() {
 	}
 	c.addresses()
 	c.addresses6()
+	c.realNames()
 	c.links()
 	if len(c.errs) > 0 {
 		return
@@ -184,7 +185,13 @@ func (c *checker) broker() {
 		if b.Tap != nil {
 			c.failf("broker.tap", "add kind: tap, or remove tap", "a broker of kind %s has no TAP", b.Kind)
 		}
+		if b.Exec != nil {
+			c.failf("broker.exec", "add kind: tap, or remove exec", "a broker of kind %s needs no program", b.Kind)
+		}
 		return
+	}
+	if b.Exec == nil && b.Tap.Netns == PrivateNetns {
+		c.failf("broker.tap.netns", "add exec: with the broker, or name a namespace", "nobody is in a private namespace")
 	}
 	if c.s.Clock != Real {
 		c.failf("broker.kind", "add clock: real", "a real broker needs the real clock")
@@ -227,18 +234,17 @@ func (c *checker) device(path string, d *Device) {
 	if d.MAC[0]&1 != 0 {
 		c.failf(path+".mac", "the second digit must be even", "%s is a group address", d.MAC)
 	}
+	c.start(path, d)
+	if !d.Model() {
+		c.real(path, d)
+		return
+	}
+	c.modelOnly(path, d)
 	if d.Pool.Packets > 0 && d.Pool.Memory > 0 {
 		c.failf(path+".pool", "remove one of them", "a pool has either packets or memory")
 	}
 	if d.Pool.Memory > 0 && d.Pool.Memory < 2*d.Pool.Payload {
 		c.failf(path+".pool.memory", "give it more memory or a smaller payload", "%s holds not even two packets of %s", d.Pool.Memory, d.Pool.Payload)
-	}
-	if d.Start+d.StartSpread >= c.s.Duration {
-		what := path + ".start"
-		if d.Start < c.s.Duration {
-			what = path + ".start_spread"
-		}
-		c.failf(what, "make the run longer, or let it start earlier", "%s may start at %s, and the run ends at %s", d.Name, d.Start+d.StartSpread, c.s.Duration)
 	}
 	c.quirks(path+".quirks", d)
 	m := &d.MQTT

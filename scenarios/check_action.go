@@ -20,6 +20,7 @@ func (c *checker) action(path string, a *Action) {
 	if takes, _ := a.Do.takes("device"); takes {
 		if names := deviceNames(c.s); a.Devices != nil {
 			c.packets(path, a)
+			c.allDowns(path, a)
 		} else if a.Device == "" && a.Do.IsBrokerFault() {
 			// Every device.
 		} else if a.Device == "" {
@@ -28,6 +29,8 @@ func (c *checker) action(path string, a *Action) {
 			c.failf(path+".device", didYouMean(a.Device, names), "no device is called %q", a.Device)
 		} else if d.Pool.Packets > 0 && a.Packets > d.Pool.Packets {
 			c.failf(path+".packets", "take fewer", "the pool of %s has only %d packets", a.Device, d.Pool.Packets)
+		} else {
+			c.downs(path, a, d)
 		}
 	}
 	c.onLinks(path, a)

@@ -60,7 +60,7 @@ func (c *checker) reach(path string, d *Device, near netip.Prefix, what string) 
 			c.failf(path+".gateway", "remove it, or name another host", "the device %s is its own gateway", d.Name)
 		}
 	}
-	if broker := c.s.Broker.Address.Addr(); !d.Address.Contains(broker) && !d.Gateway.IsValid() {
+	if broker := c.s.Broker.Address.Addr(); !d.Address.Contains(broker) && !d.Gateway.IsValid() && d.Model() {
 		c.failf(path, "add gateway: "+near.Addr().String(), "the device %s needs a gateway to reach the broker at %s", d.Name, broker)
 	}
 }

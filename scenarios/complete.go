@@ -113,7 +113,8 @@ func (s *Scenario) fill() {
 		if d.MAC == (MAC{}) {
 			d.MAC = MAC{2, 0, 0, 0, byte((i + 2) >> 8), byte(i + 2)}
 		}
-		if d.Pool.Packets == 0 && d.Pool.Memory == 0 {
+		d.fillReal(i)
+		if d.Model() && d.Pool.Packets == 0 && d.Pool.Memory == 0 {
 			d.Pool.Packets = defaultPackets
 		}
 		if d.MQTT.ClientID == "" {

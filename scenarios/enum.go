@@ -20,11 +20,18 @@ func (Clock) Values() []string { return []string{string(Virtual), string(Real)} 
 // DeviceKind is what a device is made of.
 type DeviceKind string
 
-// KindModel is a model of a stack and its MQTT client.
-const KindModel DeviceKind = "model"
+// The kinds of device.
+const (
+	KindModel  DeviceKind = "model"  // a model of a stack and its MQTT client
+	KindTap    DeviceKind = "tap"    // what is at a TAP interface of this machine
+	KindSocket DeviceKind = "socket" // an emulator at a unix socket
+	KindBoard  DeviceKind = "board"  // a board at a network interface of this machine
+)
 
 // Values returns the valid kinds of device.
-func (DeviceKind) Values() []string { return []string{string(KindModel)} }
+func (DeviceKind) Values() []string {
+	return []string{string(KindModel), string(KindTap), string(KindSocket), string(KindBoard)}
+}
 
 // Profile is the network stack that a model device has.
 type Profile string
@@ -199,6 +206,7 @@ func (EventName) Values() []string {
 		trace.KindReceived, trace.KindMessageGet, trace.KindPingReq, trace.KindPingResp, trace.KindPingTimeout,
 		trace.KindBrokerConnected, trace.KindBrokerDisconnected, trace.KindBrokerReceived, trace.KindBrokerSent,
 		trace.KindBrokerSubscribed, trace.KindPoolEmpty, trace.KindDrop, KindBoot, KindOff,
+		trace.KindExecExit, trace.KindEdge,
 	}
 	all := make([]string, len(kinds))
 	for i, k := range kinds {

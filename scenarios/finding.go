@@ -155,6 +155,36 @@ var findingKinds = []FindingKind{
 		"TLS with the broker did not come to be, or ended by an error. NetX tells the application NXD_MQTT_CONNECT_FAILURE whatever the cause is; the text says which side found what.",
 		"Do what the cause asks for: a certificate or clock that is right, a version and cipher suite that both ends have, a larger pool.", "",
 	},
+	{
+		"arp_unanswered", SeverityError,
+		"The device left ARP requests for its address unanswered for longer than the scenario's oracles allow, so that its peer cannot send to it.",
+		"Look whether its receive path still runs: a leaked packet pool or a stopped receive interrupt shows like this.", "",
+	},
+	{
+		"no_progress", SeverityError,
+		"No TCP segment at the device's end brought new data or a new acknowledgement for longer than the scenario's oracles allow.",
+		"Look at the captures of both ends: what is sent again, and who does not answer.", "",
+	},
+	{
+		"reconnects_too_soon", SeverityWarning,
+		"The device opened its next TCP connection sooner after the end of the last one than the scenario's oracles allow: a fleet that does so storms its broker.",
+		"Wait longer before each attempt, and spread the pauses (emu run fleet-storm).", "",
+	},
+	{
+		"reconnects_too_late", SeverityError,
+		"The device opened no TCP connection for longer after the end of the last one than the scenario's oracles allow.",
+		"Reconnect when the connection ends, with a pause that has a limit.", "",
+	},
+	{
+		"sends_while_down", SeverityWarning,
+		"The device sent while its link was down, which it knew: what it sends then is lost, and some drivers lose the packet too.",
+		"Wait for the link in the driver or the application.", "",
+	},
+	{
+		"isn_repeated", SeverityError,
+		"The device opened two TCP connections with the same initial sequence number: segments of the first may be taken for the second's, and others can guess the number (RFC 6528).",
+		"Seed the stack's random numbers, or give it a clock that goes on over a reset.", "",
+	},
 }
 
 // FindingKinds returns all kinds of finding.

@@ -106,6 +106,8 @@ type DeviceOutcome struct {
 	Traffic `expr:""`
 	Pool    PoolOutcome `json:"pool" expr:"pool"`
 	NIC     NICOutcome  `json:"nic" expr:"nic"`
+	// The program that the key exec runs.
+	Exec ExecOutcome `json:"exec" expr:"exec"`
 	// Drops at the device itself: its NIC, its stack, its client.
 	Drops Drops `json:"drops" expr:"drops"`
 	// The device's findings: how many, and how often each kind happened.
@@ -113,8 +115,22 @@ type DeviceOutcome struct {
 	Finding      map[string]int `json:"-" expr:"finding"`
 }
 
+// ExecOutcome tells of the program that a device is, or that starts it (exec
+// events).
+type ExecOutcome struct {
+	// How often it was started, and how often it ended, by itself or not.
+	Starts int `json:"starts" expr:"starts"`
+	Exits  int `json:"exits" expr:"exits"`
+	// How it ended the last time: its exit status, or 128 and the signal that ended
+	// it. A program that ends with the run ends by SIGTERM: 143.
+	Status int `json:"status" expr:"status"`
+	// Lines that it printed, those that the trace did not take excluded.
+	Lines int `json:"lines" expr:"lines"`
+}
+
 // NICOutcome counts the frames of a device's NIC in all its boots (counters event
-// of the stage "nic").
+// of the stage "nic"). Of a device that is not a model these are the frames that
+// passed its TAP, socket or interface here.
 type NICOutcome struct {
 	// Frames that the driver gave to the stack, and their bytes.
 	RxFrames int `json:"rx_frames" expr:"rx_frames"`

@@ -37,6 +37,8 @@ type Scenario struct {
 	Timeline []Action `yaml:"timeline" max:"2000"`
 	// Where frames are recorded: at the device's and the peer's end of each link, a file each (up to 1000 devices), or at the broker's port, one file for all. Default: [device, peer] up to 100 devices, [broker] with more.
 	Capture []Point `yaml:"capture" alt:"[peer]"`
+	// What no device may do. Default: nothing is watched.
+	Oracles *Oracles `yaml:"oracles"`
 	// What must be true at the end of the run.
 	Expect []Expectation `yaml:"expect" max:"500"`
 	// The files that other keys name, as they were when the scenario was read: recordings have them. Nobody needs to write them; of a file that is too large, only the hash is kept.
@@ -52,8 +54,18 @@ type Device struct {
 	Name string `yaml:"name" min:"1" max:"64" alt:"sensor"`
 	// How many devices this entry stands for, up to 10000. {i} in its name, client identifier, login, will, topics and payloads becomes the number of the device in the entry, from 1; addresses that are given count up. A name without {i} gets the number behind a hyphen.
 	Count int `yaml:"count" min:"1" max:"10000" default:"1" alt:"2"`
-	// What the device is made of. model: hilnet's model of a stack and its MQTT client.
+	// What the device is made of. model: hilnet's model of a stack and its MQTT client. Real ones, with clock real: tap: what is at a TAP interface of this machine. socket: an emulator at a unix socket. board: a board at a network interface of this machine.
 	Kind DeviceKind `yaml:"kind" default:"model"`
+	// The TAP interface, with kind tap.
+	Tap *DeviceTap `yaml:"tap"`
+	// The socket, with kind socket.
+	Socket *DeviceSocket `yaml:"socket"`
+	// The board, with kind board.
+	Board *Board `yaml:"board"`
+	// QEMU's monitor, with kind socket, and with kind tap on the descriptor's side.
+	QMP *QMP `yaml:"qmp"`
+	// The program that is the device, or that starts it. It runs in the namespace of its TAP. With kinds tap, socket and board.
+	Exec *Exec `yaml:"exec"`
 	// The network stack that is modelled.
 	Profile Profile `yaml:"profile" default:"netx" alt:"linux"`
 	// Ethernet address. Default: 02:00:00:00:00:02 for the first device, then counting up.
@@ -183,6 +195,8 @@ type Broker struct {
 	KeepState bool `yaml:"keep_state" default:"false" alt:"true"`
 	// The TAP interface, with kind tap only.
 	Tap *Tap `yaml:"tap"`
+	// A program that runs during the run, in the namespace of the TAP, such as a broker of your own. With kind tap only.
+	Exec *Exec `yaml:"exec"`
 	// The recording, with kind capture only.
 	Capture *Recording `yaml:"capture"`
 }
@@ -234,7 +248,7 @@ type Tap struct {
 	Address netip.Prefix `yaml:"address" default:"10.0.0.1/24" alt:"10.0.0.98/24"`
 	// IPv6 address and prefix length of the host's side. Default: none, and no IPv6 on the interface.
 	Address6 Prefix6 `yaml:"address6" alt:"fd00::98/64"`
-	// Network namespace that the interface is in, as in ip netns. Default: the one the program runs in.
+	// Network namespace that the interface is in, as in ip netns; private: one that is made for the run and goes with it. Default: the one the program runs in.
 	Netns string `yaml:"netns" min:"1" max:"64" alt:"hilnet"`
 }
 

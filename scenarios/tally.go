@@ -203,6 +203,8 @@ func (t *Tally) Add(e *trace.Event) {
 		t.drop(e)
 	case trace.KindPoolEmpty, trace.KindPoolLow:
 		t.pool(e)
+	case trace.KindExecStart, trace.KindExecOutput, trace.KindExecExit:
+		t.exec(e)
 	case trace.KindCounters:
 		t.count(e)
 	case trace.KindEnd:

@@ -41,3 +41,23 @@ func take(e *trace.Event, all ...into) {
 		*v.to = int(n)
 	}
 }
+
+// exec takes an event of a program.
+func (t *Tally) exec(e *trace.Event) {
+	i, ok := t.names[e.Node]
+	if !ok {
+		return // the broker's
+	}
+	x := &t.devices[i].Exec
+	switch e.Kind {
+	case trace.KindExecStart:
+		x.Starts++
+	case trace.KindExecOutput:
+		x.Lines++
+	case trace.KindExecExit:
+		x.Exits, x.Status = x.Exits+1, int(e.Status)
+		if m := &t.devices[i].moments; m.room("exec.exits", t.own) {
+			m.add("exec.exits", Moment{e.T, e.Seq, "the program ended: " + e.Text}, t.own)
+		}
+	}
+}

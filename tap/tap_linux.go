@@ -268,7 +268,7 @@ func (t *TAP) Close() error {
 		t.emitLost(undelivered, "the run ended before the loop took them")
 	}
 	if t.counters.KernelDropped = kernelDropped; kernelDropped > 0 {
-		t.emitLost(kernelDropped, "the kernel's queue to the TAP was full")
+		t.emitLost(kernelDropped, "the kernel dropped them in front of the TAP: its queue was full, or the carrier off")
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("tap: close %s: %w", t.name, err)

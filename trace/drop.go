@@ -32,6 +32,12 @@ const (
 	DropTapBacklog DropReason = "tap_backlog"
 	DropTapWrite   DropReason = "tap_write"
 
+	// Of a socket to an emulator, and of the programs that a scenario runs.
+	DropSocketBacklog DropReason = "socket_backlog"
+	DropSocketClosed  DropReason = "socket_closed"
+	DropSocketWrite   DropReason = "socket_write"
+	DropExecOutput    DropReason = "exec_output"
+
 	// Of the impairments of a link.
 	DropDelayFull DropReason = "delay_full"
 	DropCoDel     DropReason = "codel"
@@ -113,6 +119,10 @@ var explanations = []Explanation{
 	{string(DropNoUpper), "The NIC has no stack yet, or no longer.", "nic.NIC"},
 	{string(DropTapBacklog), "Frames came from the TAP faster than the loop took them.", "sim.MaxPosted"},
 	{string(DropTapWrite), "The kernel refused a frame written to the TAP (its interface is down).", "Linux tun.c, tun_get_user"},
+	{string(DropSocketBacklog), "More frames waited at the socket, for the loop or for the program at the other side, than it keeps.", "package tap/socket, MaxBacklog"},
+	{string(DropSocketClosed), "Nobody was at the other side of the socket.", "QEMU: -netdev stream and dgram"},
+	{string(DropSocketWrite), "The frame could not be written to the socket, or is none.", "QEMU net/stream.c, net/dgram.c"},
+	{string(DropExecOutput), "A program that the scenario runs printed more than the trace takes: up to 10,000 lines a second.", "scenario: exec"},
 	{string(DropSessionQueue), "The session's queue of messages was full.", "broker: max_queued"},
 	{string(DropRetainedFull), "The broker keeps no more retained messages.", "broker: max_retained"},
 	{string(DropQoS0Offline), "A QoS 0 message was not kept for a client that is away.", "MQTT 3.1.1 section 4.1"},

@@ -92,6 +92,17 @@ const (
 	// A rule for MQTT messages cannot see them in a connection, or lost them: Stage, Frame, Text.
 	KindUnread Kind = "link.unread"
 
+	// What is at the other side of a socket came or went: Stage (the socket), Text.
+	KindEdge Kind = "edge"
+	// A program that the scenario runs began: Count (its how manieth start), Text (the command).
+	KindExecStart Kind = "exec.start"
+	// A program printed a line: Stage ("stdout" or "stderr"), Text, Len (of the line, if it was cut).
+	KindExecOutput Kind = "exec.output"
+	// A program ended: Status (its exit status; of one that a signal ended 128 and the signal), Text (how).
+	KindExecExit Kind = "exec.exit"
+	// A device did what an oracle of the scenario forbids: Stage (the oracle), Frame, Count (ns, where it is about
+	// time), Text.
+	KindOracle Kind = "oracle"
 	// The application said something: Text.
 	KindApp Kind = "app"
 	// Counters of a part at the end of the run: Node, Stage, Values.

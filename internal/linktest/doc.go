@@ -31,6 +31,8 @@ const (
 	NeedTUN   = "tun"   // /dev/net/tun and the right to create an interface
 	NeedNetns = "netns" // the right to create a network namespace, and ip
 	NeedData  = "data"  // the folder that HILNET_DATA names
+	NeedLwIP  = "lwip"  // lwIP's headers and library, Debian's liblwip-dev
+	NeedIPXE  = "ipxe"  // iPXE as a kernel image, Debian's ipxe
 )
 
 // Require skips the test when the machine lacks a need, or fails it where
@@ -70,6 +72,12 @@ func missing(need string) error {
 			return fmt.Errorf("%s is not set", DataEnv)
 		}
 		return nil
+	case NeedLwIP:
+		_, err := os.Stat("/usr/include/lwip/lwip/tcpip.h")
+		return err
+	case NeedIPXE:
+		_, err := os.Stat("/usr/lib/ipxe/ipxe.lkrn")
+		return err
 	}
 	_, err := exec.LookPath(need)
 	return err

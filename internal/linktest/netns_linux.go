@@ -123,6 +123,12 @@ func (n *Net) Run(name string, args ...string) string {
 	return run(n.t, n.Command(name, args...))
 }
 
+// List returns the numbers of the processes in the namespace, one a line.
+func (n *Net) List() string {
+	n.t.Helper()
+	return run(n.t, exec.Command("ip", "netns", "pids", n.Name))
+}
+
 // Do runs fn on a thread in the namespace: sockets that it opens are there.
 func (n *Net) Do(fn func() error) {
 	n.t.Helper()

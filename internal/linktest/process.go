@@ -104,6 +104,16 @@ func (p *Process) Wait(t testing.TB) (string, error) {
 	return p.output.String(), p.err
 }
 
+// WaitWithin is Wait for a program that takes longer.
+func (p *Process) WaitWithin(t testing.TB, within time.Duration) {
+	t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(within):
+		t.Fatalf("%s did not end in %v:\n%s", p.cmd.Args, within, p.Output())
+	}
+}
+
 // Stop asks the program to end, and kills it when it does not. It may be called
 // again.
 func (p *Process) Stop(t testing.TB) {
@@ -122,6 +132,16 @@ func (p *Process) Stop(t testing.TB) {
 		t.Errorf("%s did not end %v after SIGTERM and was killed", p.cmd.Args, patience)
 	}
 }
+
+// Kill kills the program, as kill -9 does, and waits for its end.
+func (p *Process) Kill(t testing.TB) {
+	t.Helper()
+	_ = p.cmd.Process.Kill() // it may have ended meanwhile
+	<-p.done
+}
+
+// Pid returns the program's process.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // run runs a command and fails the test, with all it printed, when it fails.
 func run(t testing.TB, cmd *exec.Cmd) string {

@@ -1,0 +1,353 @@
+package emu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"hilnet/link"
+	"hilnet/nic"
+	"hilnet/pcaps"
+	"hilnet/scenarios"
+	"hilnet/sim"
+	"hilnet/tap"
+	taphost "hilnet/tap/host"
+	"hilnet/tap/socket"
+	"hilnet/trace"
+)
+
+// This file is devices that are not models: a real stack, firmware or a board,
+// at a TAP, a socket or a NIC of this machine. The link begins where their frames
+// are read.
+
+// An edge is where frames leave this process.
+type edge interface {
+	link.Sink
+	Start(next link.Sink) error
+	Close() error
+}
+
+// A dut is one device under test.
+type dut struct {
+	world   *World
+	cfg     *scenarios.Device
+	network network
+	edge    edge
+	up      link.Sink
+	point   *pcaps.Point // at the device's end, or nil
+	program *program     // nil: hilnet does not start it
+
+	setLink  func(up bool) error // nil: the scenario never asks
+	setError func(on bool) error // likewise
+	linkDown setting[bool]
+	txError  setting[bool]
+	counted  func() []trace.Value // as of a NIC
+	bytes    struct{ rx, tx uint64 }
+}
+
+// setLinkPatience is how long QEMU's monitor may take.
+const setLinkPatience = 10 * time.Second
+
+// newDUT opens what the device is at.
+func (w *World) newDUT(cfg *scenarios.Device) (*dut, error) {
+	d := &dut{world: w, cfg: cfg}
+	d.linkDown.apply = func(down bool) { d.change(d.setLink, !down, nic.LinkDown, down) }
+	d.txError.apply = func(on bool) { d.change(d.setError, on, nic.TxError, on) }
+	if cfg.QMP != nil {
+		if err := d.useMonitor(); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	switch cfg.Kind {
+	case scenarios.KindTap:
+		err = d.openTap()
+	case scenarios.KindSocket:
+		err = d.openSocket()
+	case scenarios.KindBoard:
+		err = d.openBoard()
+	default:
+		panic(fmt.Sprintf("emu: a device of kind %q passed validation", cfg.Kind))
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.onStart(func() error { return d.edge.Start(link.SinkFunc(d.put)) })
+	return d, nil
+}
+
+// change does what the timeline asks of the device's end, and says so.
+func (d *dut) change(fn func(bool) error, value bool, state nic.State, on bool) {
+	if err := fn(value); err != nil {
+		d.world.loop.Cancel(&EnvironmentError{Op: fmt.Sprintf("set %s of %s", state, d.cfg.Name), Err: err})
+		return
+	}
+	if !on {
+		state = nic.LinkUp
+	}
+	d.world.trace.Emit(trace.Event{Kind: trace.KindNIC, Node: d.cfg.Name, Text: state.String()})
+	if state != nic.TxError {
+		d.network.carrier(!on || state == nic.LinkUp)
+	}
+}
+
+// put takes a frame of the device.
+func (d *dut) put(f *link.Frame) { d.up.Put(f) }
+
+// received records a frame where and when it was read.
+func (d *dut) received(f *link.Frame, at sim.Time) {
+	f.ID = d.world.ids.Next()
+	d.bytes.tx += uint64(len(f.Data))
+	if d.point != nil {
+		d.world.files.fail(d.point.Capture(at, f.ID, pcaps.Outbound, f.Data, pcaps.FatePending))
+	}
+}
+
+// sent records a frame that was given to the device.
+func (d *dut) sent(f *link.Frame, at sim.Time) {
+	d.bytes.rx += uint64(len(f.Data))
+	if d.point != nil {
+		d.world.files.fail(d.point.Capture(at, f.ID, pcaps.Inbound, f.Data, pcaps.FateFinal))
+	}
+}
+
+// keep has what the device is at closed at the end of the run.
+func (d *dut) keep(e edge) {
+	d.edge = e
+	d.world.onClose(e.Close) // again, where the run does not come to its end
+	d.world.onStop(e.Close)
+}
+
+// openTap opens our TAP, at whose kernel's end the device is, or which a bridge
+// joins to the device's own.
+func (d *dut) openTap() error {
+	cfg := d.cfg.Tap
+	ns, err := d.world.namespace(cfg.Netns)
+	if err != nil {
+		return err
+	}
+	if cfg.Side == scenarios.DescriptorSide {
+		return d.openBridged(ns, func(b *taphost.Bridge) error { return b.JoinTAP(cfg.Name, ownerOfTAPs(), d.cfg.MTU) })
+	}
+	t, err := d.newTAP(ns, tap.Config{
+		Name: cfg.Name, Address: d.cfg.Address, MAC: d.cfg.MAC[:], MTU: d.cfg.MTU,
+	})
+	if err != nil {
+		return err
+	}
+	d.setLink = t.SetCarrier
+	if g := d.cfg.Gateway; g.IsValid() {
+		if err := ns.SetGateway(g.String(), cfg.Name); err != nil {
+			return &EnvironmentError{Op: "set the gateway", Err: err}
+		}
+	}
+	return d.startProgram(ns)
+}
+
+// newTAP opens a TAP as the device's edge.
+func (d *dut) newTAP(ns *taphost.Namespace, cfg tap.Config) (*tap.TAP, error) {
+	w := d.world
+	cfg.Namespace, cfg.Node = ns.Path(), d.cfg.Name
+	cfg.Loop, cfg.Trace, cfg.Clock = w.loop, w.trace, w.pacer.Now
+	cfg.Received, cfg.Sent = d.received, d.sent
+	t, err := tap.Open(cfg)
+	if err != nil {
+		return nil, &EnvironmentError{Op: "open the TAP of " + d.cfg.Name, Err: err, Hint: dutHint(err)}
+	}
+	d.keep(t)
+	d.counted = func() []trace.Value {
+		c := t.Counters()
+		return d.nicValues(c.Delivered, c.Backlog+c.KernelDropped, c.Written, c.WriteFailed+c.NoCarrier)
+	}
+	return t, nil
+}
+
+// nicValues are the device's counters as those of a NIC.
+func (d *dut) nicValues(from, lostFrom, to, lostTo uint64) []trace.Value {
+	return []trace.Value{
+		value(scenarios.ValueRxFrames, to), value(scenarios.ValueRxBytes, d.bytes.rx),
+		value(scenarios.ValueTxFrames, from), value(scenarios.ValueTxBytes, d.bytes.tx),
+		value(scenarios.ValueRxDropped, lostTo), value(scenarios.ValueTxDropped, lostFrom),
+	}
+}
+
+func dutHint(err error) string {
+	if errors.Is(err, fs.ErrPermission) || os.Geteuid() != 0 {
+		return "a TAP needs root or CAP_NET_ADMIN: run it with sudo, or as `unshare -rn emu run …`; a device of kind socket needs neither; emu doctor tells more"
+	}
+	return "emu doctor tells what this machine lacks"
+}
+
+// ownerOfTAPs is who may open a TAP that is made for a run: the user who called
+// sudo, so that the emulator need not run as root.
+func ownerOfTAPs() int {
+	if id, err := strconv.Atoi(os.Getenv("SUDO_UID")); err == nil && os.Geteuid() == 0 {
+		return id
+	}
+	return os.Geteuid()
+}
+
+// openBridged makes a bridge between a TAP of ours and what join adds.
+func (d *dut) openBridged(ns *taphost.Namespace, join func(*taphost.Bridge) error) error {
+	lease, err := d.world.takeLease()
+	if err != nil {
+		return err
+	}
+	fail := func(err error) error {
+		return &EnvironmentError{Op: "bridge the TAP of " + d.cfg.Name, Err: err, Hint: dutHint(err)}
+	}
+	b, err := taphost.NewBridge(lease, ns)
+	if err != nil {
+		return fail(err)
+	}
+	d.world.onClose(b.Close)
+	if err := join(b); err != nil {
+		return fail(err)
+	}
+	if _, err := d.newTAP(ns, tap.Config{Name: b.Ours(), MTU: d.cfg.MTU}); err != nil {
+		return err
+	}
+	if err := b.JoinOurs(); err != nil {
+		return fail(err)
+	}
+	if d.cfg.Kind == scenarios.KindBoard {
+		d.setLink = b.SetOther
+	} else {
+		d.setError = func(on bool) error { return b.SetOther(!on) }
+	}
+	return d.startProgram(ns)
+}
+
+func (d *dut) openBoard() error {
+	ns, err := d.world.namespace("")
+	if err != nil {
+		return err
+	}
+	return d.openBridged(ns, func(b *taphost.Bridge) error { return b.JoinNIC(d.cfg.Board.NIC) })
+}
+
+func (d *dut) openSocket() error {
+	w, cfg := d.world, d.cfg.Socket
+	if err := d.fillPaths(); err != nil {
+		return err
+	}
+	mode := socket.Stream
+	if cfg.Mode == scenarios.SocketDgram {
+		mode = socket.Dgram
+	}
+	s, err := socket.Open(socket.Config{
+		Mode: mode, Path: cfg.Path, Remote: cfg.Remote, Node: d.cfg.Name, Stage: "socket",
+		Loop: w.loop, Trace: w.trace, Clock: w.pacer.Now, Received: d.received, Sent: d.sent,
+	})
+	if err != nil {
+		return &EnvironmentError{Op: "open the socket of " + d.cfg.Name, Err: err, Hint: "choose another path"}
+	}
+	d.keep(s)
+	d.counted = func() []trace.Value {
+		c := s.Counters()
+		return d.nicValues(c.Delivered, c.Backlog+c.Malformed, c.Written, c.WriteFailed+c.Overflow+c.NoPeer)
+	}
+	ns, err := w.namespace("")
+	if err != nil {
+		return err
+	}
+	return d.startProgram(ns)
+}
+
+// fillPaths gives sockets that the scenario does not name a place of the run's own.
+func (d *dut) fillPaths() error {
+	s := d.cfg.Socket
+	for _, p := range []struct {
+		path   *string
+		ending string
+		needed bool
+	}{{&s.Path, ".sock", true}, {&s.Remote, ".remote.sock", s.Mode == scenarios.SocketDgram}} {
+		if *p.path != "" || !p.needed {
+			continue
+		}
+		lease, err := d.world.takeLease()
+		if err != nil {
+			return err
+		}
+		*p.path = filepath.Join(lease.Folder(), d.cfg.Name+p.ending)
+	}
+	return nil
+}
+
+// useMonitor has link_down pull the cable inside QEMU. Each change is asked for in
+// turn, beside the loop.
+func (d *dut) useMonitor() error {
+	w, q := d.world, d.cfg.QMP
+	if q.Path == "" {
+		lease, err := w.takeLease()
+		if err != nil {
+			return err
+		}
+		q.Path = filepath.Join(lease.Folder(), d.cfg.Name+".qmp")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	wanted := make(chan bool, maxMonitor)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for up := range wanted {
+			limited, stop := context.WithTimeout(ctx, setLinkPatience)
+			err := socket.SetLink(limited, q.Path, q.Device, up)
+			stop()
+			if err != nil && ctx.Err() == nil {
+				w.loop.Cancel(&EnvironmentError{Op: "pull the cable of " + d.cfg.Name, Err: err})
+			}
+		}
+	}()
+	w.onClose(func() error {
+		close(wanted)
+		cancel()
+		<-done
+		return nil
+	})
+	d.setLink = func(up bool) error {
+		select {
+		case wanted <- up:
+			return nil
+		default:
+			return errors.New("QEMU's monitor does not keep up")
+		}
+	}
+	return nil
+}
+
+// maxMonitor bounds the changes that wait for QEMU's monitor.
+const maxMonitor = 64
+
+// namespace opens a network namespace for the run.
+func (w *World) namespace(name string) (*taphost.Namespace, error) {
+	open := taphost.OpenNamespace
+	if name == scenarios.PrivateNetns {
+		open = func(string) (*taphost.Namespace, error) { return taphost.NewNamespace() }
+	}
+	ns, err := open(name)
+	if err != nil {
+		return nil, &EnvironmentError{Op: "open the network namespace", Err: err, Hint: dutHint(err)}
+	}
+	w.onClose(ns.Close)
+	return ns, nil
+}
+
+// takeLease notes, once for a run, that it takes things of the machine.
+func (w *World) takeLease() (*taphost.Lease, error) {
+	if w.lease != nil {
+		return w.lease, nil
+	}
+	lease, err := taphost.TakeLease()
+	if err != nil {
+		return nil, &EnvironmentError{Op: "prepare the machine", Err: err}
+	}
+	w.lease = lease
+	w.onClose(lease.End)
+	return lease, nil
+}

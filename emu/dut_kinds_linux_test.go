@@ -1,0 +1,229 @@
+package emu_test
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hilnet/emu"
+	"hilnet/internal/linktest"
+	"hilnet/pcaps"
+	"hilnet/trace"
+)
+
+// observe runs a scenario and returns its result and what its programs said.
+func observe(t *testing.T, text, out string) (*emu.Result, string) {
+	t.Helper()
+	world, err := emu.New(scenario(t, text), emu.Options{Out: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := world.Observe(1 << 16)
+	result, err := world.Run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	for e := range events.Events() {
+		if e.Kind == trace.KindExecOutput {
+			said.WriteString(e.Text + "\n")
+		}
+	}
+	return result, said.String()
+}
+
+// lwipClient builds the client in testdata/lwip against Debian's lwIP.
+func lwipClient(t *testing.T) string {
+	t.Helper()
+	linktest.Require(t, "gcc", linktest.NeedLwIP)
+	program := filepath.Join(t.TempDir(), "lwip-client")
+	cmd := exec.CommandContext(t.Context(), "gcc", "-O1", "-Wall", "-I/usr/include/lwip", "-o", program,
+		filepath.Join(linktest.Root(t), "emu", "testdata", "lwip", "main.c"), "-llwip")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return program
+}
+
+// A stack of an embedded kind that nobody here wrote opens the TAP itself: lwIP,
+// through a driver that fails, an outage that nobody tells it of, and losses. All
+// it publishes is delivered once. Its own driver says what tx_error is there.
+func TestADeviceOnEachSideOfATAP(t *testing.T) {
+	linktest.Require(t, "tun", "netns")
+	client := lwipClient(t)
+	out := t.TempDir()
+	result, said := observe(t, strings.Replace(`
+version: 1
+name: lwip
+clock: real
+duration: 12s
+devices:
+  - name: lwip
+    kind: tap
+    address: 10.0.0.2/24
+    tap: {name: dut9, side: descriptor, netns: private}
+    exec: PRECONFIGURED_TAPIF=$HILNET_TAP exec CLIENT $HILNET_ADDRESS 255.255.255.0 $HILNET_BROKER $HILNET_PORT 20 200
+links: [{delay: 10ms}]
+broker: {kind: model}
+timeline:
+  - {after: {event: broker.received, nth: 3, delay: 100ms}, do: tx_error, for: 1s}
+  - {after: {event: broker.received, nth: 8}, do: blackhole, for: 1s}
+expect:
+  - delivered == 20 and device("lwip").exec.status == 0 and conservation_errors == 0
+  - drops.reason.blackhole > 0
+`, "CLIENT", client, 1), out)
+	if result.Verdict != emu.Pass || !strings.Contains(said, "all acknowledged") {
+		t.Errorf("%+v\n%s", result.Checks, said)
+	}
+	if !strings.Contains(said, "write: Input/output error") {
+		t.Errorf("lwIP's driver did not see its send fail:\n%s", said)
+	}
+	for _, point := range []string{"device", "peer"} {
+		if err := pcaps.Verify(filepath.Join(out, "lwip."+point+".pcapng")); err != nil {
+			t.Error(err)
+		}
+	}
+	// The broker's SYN-ACK answers a SYN that only lwIP sends like this: one option, MSS 1460 or 536, and TTL 255.
+	if syn := linktest.Tshark(t, "-r", filepath.Join(out, "lwip.peer.pcapng"), "-Y", "tcp.flags.syn == 1 && tcp.flags.ack == 0 && ip.ttl == 255", "-T", "fields", "-e", "tcp.options"); !strings.HasPrefix(syn, "0204") {
+		t.Errorf("no SYN of lwIP: %q", syn)
+	}
+}
+
+// Firmware inside QEMU, at a socket and without any rights: iPXE asks the model
+// broker for a page, which is no MQTT, so each of its connections is refused. It
+// sees its cable go by QEMU's monitor, and goes on afterwards.
+func TestFirmwareInQEMUIsADevice(t *testing.T) {
+	linktest.Require(t, "qemu-system-x86_64", linktest.NeedIPXE)
+	for _, mode := range []string{"stream", "dgram"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			netdev := "stream,id=nic7,server=off,addr.type=unix,addr.path=$HILNET_SOCKET"
+			if mode == "dgram" {
+				netdev = "dgram,id=nic7,local.type=unix,local.path=$HILNET_REMOTE,remote.type=unix,remote.path=$HILNET_SOCKET"
+			}
+			out := t.TempDir()
+			result, said := observe(t, strings.NewReplacer("NETDEV", netdev, "MODE", mode, "QMP", filepath.Join(out, "qmp"),
+				"SCRIPT", filepath.Join(linktest.Root(t), "emu", "testdata", "ipxe.ipxe")).Replace(`
+version: 1
+name: ipxe
+clock: real
+duration: 18s
+devices:
+  - name: ipxe
+    kind: socket
+    address: 10.0.0.2/24
+    socket: {mode: MODE}
+    qmp: {path: QMP, device: nic7}
+    exec: |
+      exec qemu-system-x86_64 -M pc,graphics=off -m 256 -display none -serial stdio -monitor none -no-reboot \
+        -netdev NETDEV -device e1000,netdev=nic7,mac=$HILNET_MAC,romfile= \
+        -qmp unix:$HILNET_QMP,server=on,wait=off -kernel /usr/lib/ipxe/ipxe.lkrn -initrd SCRIPT
+links: [{delay: 10ms}]
+broker: {kind: model}
+timeline:
+  - {after: {event: broker.disconnected, nth: 2}, do: link_down, for: 2500ms}
+  - {after: {event: broker.disconnected, nth: 3}, do: blackhole, for: 1500ms}
+`), out)
+			refused := result.Outcome.Drops.Reason["mqtt_protocol_error"]
+			if refused < 4 {
+				t.Errorf("%d connections were refused, want 4 or more\n%s", refused, said)
+			}
+			if !strings.Contains(said, "[Link:down") || !strings.Contains(said, "[Link:up") {
+				t.Errorf("iPXE did not see its cable go and come\n%s", said)
+			}
+			if result.Outcome.Drops.Reason["blackhole"] == 0 || len(result.Outcome.ConservationErrors) > 0 {
+				t.Errorf("%+v", result.Outcome.Drops)
+			}
+			t.Logf("%s: %d connections, lateness %v", mode, refused, result.Lateness.Max)
+		})
+	}
+}
+
+// A board stands at a NIC of this machine. Here its cable is a veth: the board is a
+// namespace of its own, with mosquitto's client.
+func TestABoardIsADevice(t *testing.T) {
+	linktest.Require(t, "tun", "netns", "mosquitto_pub")
+	host, board := linktest.Namespace(t), linktest.Namespace(t)
+	host.Run("ip", "link", "add", "nic7", "type", "veth", "peer", "name", "board0")
+	host.Run("ip", "link", "set", "board0", "netns", board.Name)
+	board.Run("ip", "addr", "add", "10.0.0.2/24", "dev", "board0")
+	board.Run("ip", "link", "set", "board0", "up")
+	monitor := linktest.Start(t, board.Command("ip", "monitor", "link"))
+	p, _ := startIn(t, host, `
+version: 1
+name: board
+clock: real
+duration: 4s
+devices:
+  - {name: board, kind: board, board: nic7, mqtt: {client_id: the-board}, address: 10.0.0.2/24}
+broker: {kind: model}
+timeline:
+  - {at: 2500ms, do: link_down, for: 500ms}
+expect: ['device("board").delivered == 3']
+`)
+	p.WaitFor(t, "begins")
+	sent := 0
+	for deadline := time.Now().Add(10 * time.Second); sent < 3 && time.Now().Before(deadline); {
+		if board.Command("mosquitto_pub", "-h", "10.0.0.1", "-i", "the-board", "-t", "telemetry", "-q", "1", "-m", "from the board").Run() == nil {
+			sent++
+		}
+	}
+	o := finish(t, p, 20*time.Second)
+	if sent != 3 || o.Devices[0].NIC.TxFrames < 15 {
+		t.Errorf("%d sent, %+v", sent, o.Devices[0].NIC)
+	}
+	if !strings.Contains(monitor.Output(), "NO-CARRIER") {
+		t.Errorf("the board did not see its cable go:\n%s", monitor.Output())
+	}
+	if left := host.Run("ip", "-d", "link"); strings.Contains(left, "bridge") || strings.Contains(left, "tun") || strings.Contains(left, ",UP") && strings.Contains(left, "nic7: <BROADCAST,MULTICAST,UP") {
+		t.Errorf("not given back: %s", left)
+	}
+}
+
+// kill -9 of emu: its TAPs and bridges are gone with the next run at the latest,
+// and so are its programs; the next run works.
+func TestAfterKillTheNextRunWorksAndTheHostIsClean(t *testing.T) {
+	linktest.Require(t, "tun", "netns", "setsid")
+	ns := linktest.Namespace(t)
+	text := `
+version: 1
+name: killed
+clock: real
+duration: DURATION
+devices:
+  - name: dut
+    kind: tap
+    tap: {name: dut7, side: descriptor}
+    exec: |
+      setsid sh -c 'echo sleeper $$; exec sleep 300' &
+      echo ready; exec sleep 300
+broker: {kind: tap, tap: {name: hil0}}
+expect: ['device("dut").exec.lines == 2']
+`
+	p, _ := startIn(t, ns, strings.Replace(text, "DURATION", "60s", 1))
+	p.WaitFor(t, "begins")
+	deadline := time.Now().Add(20 * time.Second)
+	for !strings.Contains(ns.Run("ip", "-br", "link"), "dut7") || len(processesIn(ns)) < 3 {
+		if time.Now().After(deadline) {
+			t.Fatalf("the run does not begin: %v %s", processesIn(ns), p.Output())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, pid := range processesIn(ns) {
+		killIfTest(t, pid)
+	}
+	p.WaitWithin(t, 10*time.Second)
+	next, _ := startIn(t, ns, strings.Replace(text, "DURATION", "1s", 1))
+	if o := finish(t, next, 20*time.Second); o.Devices[0].Exec.Starts != 1 {
+		t.Errorf("%+v", o.Devices[0])
+	}
+	if left := processesIn(ns); len(left) > 0 {
+		t.Errorf("processes are left: %v", left)
+	}
+	if left := ns.Run("ip", "-br", "link"); strings.Contains(left, "dut7") || strings.Contains(left, "hb") || strings.Contains(left, "hil0") {
+		t.Errorf("interfaces are left: %s", left)
+	}
+}
