@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,8 @@ type playFlags struct {
 	ports          []uint
 	interfaces     []int
 	adapt          play.Adapt
+	mode           string
+	own, to, netns string
 	scenario, out  string
 	sets           []string
 	seed           uint64
@@ -48,6 +51,9 @@ HOST:PORT; as the broker it listens there for a client.
 --against model plays in virtual time: as the client against hilnet's broker, as the
 broker against a device that does what the client did, or that of --scenario; with
 the link of --scenario, or of --set, in between, and exact to the nanosecond.
+--against tap:NAME plays in real time from a host of hilnet's own, which answers at
+--own: the kernel of this machine knows of no such connection and resets none. With
+--mode segment that host's TCP cuts the stream as the capture has it.
 
 Messages go out as they were recorded, byte for byte, in MQTT 3.1, 3.1.1 and 5;
 packet identifiers follow the live peer's, and --client-id, --user, --anonymous and
@@ -70,6 +76,7 @@ docs/replay.md.`,
   replay play device.pcapng --as client --plan
   replay play field.pcap --as broker --against :1883 --timing fast --json
   replay play field.pcap --as client --against model --set link.loss=5% --out out
+  sudo replay play field.pcap --as client --against tap:tap0 --own 192.0.2.2/24 --to 192.0.2.1:1883 --mode segment
   replay play field.pcap --as client --against test:1883 --client-id again --topic-prefix replay/`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -84,7 +91,11 @@ docs/replay.md.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.as, "as", "", "the side to play: client or broker (required)")
-	fl.StringVar(&f.against, "against", "", "HOST:PORT of the live broker, or to listen on for the live client; or model")
+	fl.StringVar(&f.against, "against", "", "HOST:PORT of the live broker, or to listen on for the live client; model; or tap:NAME")
+	fl.StringVar(&f.own, "own", "", "with tap: the player's address and network, such as 192.0.2.2/24")
+	fl.StringVar(&f.to, "to", "", "with tap: ADDRESS:PORT of the live broker")
+	fl.StringVar(&f.netns, "netns", "", "with tap: network namespace of the interface")
+	fl.StringVar(&f.mode, "mode", modeSocket, "with model and tap: socket, TCP's own segments, or segment, those of the capture")
 	fl.StringVar(&f.scenario, "scenario", "", "with model: name or file of the scenario whose link, and broker or device, is used")
 	fl.StringArrayVar(&f.sets, "set", nil, "with model: KEY=VALUE in the scenario, such as link.delay=100ms; may be repeated")
 	fl.Uint64Var(&f.seed, "seed", 0, "with model: seed of every random draw, instead of the scenario's")
@@ -125,7 +136,12 @@ func (f *playFlags) role() (script.Role, error) {
 
 // check finds what is wrong with the flags before anything is read.
 func (f *playFlags) check() error {
+	onTAP := strings.HasPrefix(f.against, againstTAP)
 	switch {
+	case !onTAP && (f.own != "" || f.to != "" || f.netns != ""):
+		return errors.New("--own, --to and --netns are for --against tap:NAME")
+	case f.against == againstTAP:
+		return errors.New("--against tap: lacks the name of the interface: write tap:NAME")
 	case f.wait <= 0:
 		return fmt.Errorf("--wait %v is not a time span above 0", f.wait)
 	case f.accept <= 0:
@@ -138,6 +154,10 @@ func (f *playFlags) check() error {
 		return errors.New("--plan plays nothing: leave --against out")
 	case !f.plan && f.against == "":
 		return errors.New("--against is missing: write --against HOST:PORT, or --plan to see what would be played")
+	case f.mode != modeSocket && f.mode != modeSegment:
+		return fmt.Errorf("--mode %q is none of socket, segment", f.mode)
+	case f.against != againstModel && !onTAP && f.mode == modeSegment:
+		return errors.New("--mode segment needs a network of hilnet's, --against model or tap:NAME: the sockets of this machine cut segments as they like")
 	case f.against != againstModel && (f.scenario != "" || len(f.sets) > 0 || f.hasSeed || f.out != ""):
 		return errors.New("--scenario, --set, --seed and --out are for --against model")
 	case f.asJSON && f.quiet:
@@ -178,7 +198,11 @@ func (c *cli) play(ctx context.Context, name string, f *playFlags) error {
 		}
 		return c.played(ctx, name, f, report, run)
 	}
-	report, err := c.playHost(ctx, s, as, f)
+	how := c.playHost
+	if strings.HasPrefix(f.against, againstTAP) {
+		how = c.playTAP
+	}
+	report, err := how(ctx, s, as, f)
 	if err != nil {
 		return err
 	}

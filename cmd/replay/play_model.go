@@ -12,7 +12,9 @@ import (
 	"hilnet/link"
 	"hilnet/replay/play"
 	"hilnet/replay/script"
+	"hilnet/replay/segment"
 	"hilnet/scenarios"
+	"hilnet/sim"
 	"hilnet/stack"
 )
 
@@ -102,29 +104,11 @@ func (c *cli) playModel(ctx context.Context, s *script.Script, as script.Role, f
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := f.config(s, as)
 	var player *play.Player
-	attach := func(e emu.Endpoint) (link.Sink, error) {
-		host, err := stack.New(e.Loop, e.Trace, stack.Config{
-			Node: e.Node, MAC: e.MAC, Addr: e.Addr, Gateway: e.Gateway, MTU: e.MTU, Profile: stack.Linux(),
-		}, e.Out)
-		if err != nil {
-			return nil, err
-		}
-		e.OnClose(func() error { host.Close(); return nil })
-		cfg.Loop, cfg.Network = e.Loop, play.NewStackNetwork(e.Loop, host, e.Broker)
+	attach := func(e emu.Endpoint) (sink link.Sink, err error) {
 		// What was sent last still passes the link.
-		cfg.Done = func() { e.Loop.After(settle, e.Loop.Stop) }
-		if player, err = play.New(cfg); err != nil {
-			return nil, err
-		}
-		started := error(nil)
-		e.Loop.At(0, func() {
-			if started = player.Start(); started != nil {
-				e.Loop.Cancel(started)
-			}
-		})
-		return host, nil
+		player, sink, err = f.stand(s, as, e, func() { e.Loop.After(settle, e.Loop.Stop) }, nil)
+		return sink, err
 	}
 	opt := emu.Options{Out: f.out}
 	if f.hasSeed {
@@ -148,6 +132,49 @@ func (c *cli) playModel(ctx context.Context, s *script.Script, as script.Role, f
 	}
 	return player.Report(), result, nil
 }
+
+// stand puts a player on a TCP of hilnet's own at an end of a link. It begins with
+// the loop.
+func (f *playFlags) stand(s *script.Script, as script.Role, e emu.Endpoint, done func(), clock func() sim.Time) (*play.Player, link.Sink, error) {
+	cfg := f.config(s, as)
+	cfg.Loop, cfg.Done, cfg.Clock = e.Loop, done, clock
+	var sink link.Sink
+	if f.mode == modeSegment {
+		host, err := segment.NewHost(segment.HostConfig{
+			Loop: e.Loop, Node: e.Node, MAC: e.MAC, Addr: e.Addr, Gateway: e.Gateway, MTU: e.MTU, Out: e.Out,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		e.OnClose(func() error { host.Close(); return nil })
+		sink, cfg.Network = host, play.NewSegmentNetwork(host, s, e.Broker)
+	} else {
+		host, err := stack.New(e.Loop, e.Trace, stack.Config{
+			Node: e.Node, MAC: e.MAC, Addr: e.Addr, Gateway: e.Gateway, MTU: e.MTU, Profile: stack.Linux(),
+		}, e.Out)
+		if err != nil {
+			return nil, nil, err
+		}
+		e.OnClose(func() error { host.Close(); return nil })
+		sink, cfg.Network = host, play.NewStackNetwork(e.Loop, host, e.Broker)
+	}
+	player, err := play.New(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	e.Loop.At(0, func() {
+		if err := player.Start(); err != nil {
+			e.Loop.Cancel(err)
+		}
+	})
+	return player, sink, nil
+}
+
+// The values of --mode.
+const (
+	modeSocket  = "socket"
+	modeSegment = "segment"
+)
 
 // settle is how long a run goes on behind the play, for what is under way.
 const settle = 30 * time.Second

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +106,54 @@ func TestAPlayOverALossyLinkWithACutComesToItsEnd(t *testing.T) {
 	}
 	if all, _ := filepath.Glob(filepath.Join(out, "play.*")); len(all) != 3 {
 		t.Errorf("written: %v", all)
+	}
+}
+
+// Segment by segment the bytes go out as they did, message boundaries or not, and
+// over losses they arrive all the same.
+func TestSegmentModeCutsTheStreamAsTheCaptureDoes(t *testing.T) {
+	sc, err := scenarios.Load("small.yaml", []byte(strings.Replace(sensor, "mqtt: {", "mtu: 576\n    mqtt: {", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range sc.Devices[0].Steps {
+		if e := sc.Devices[0].Steps[i].Every; e != nil {
+			e.Do[0].Publish.Payload = strings.Repeat("a long reading ", 60)
+		}
+	}
+	dir := t.TempDir()
+	if _, err := emu.Run(t.Context(), sc, emu.Options{Out: dir}); err != nil {
+		t.Fatal(err)
+	}
+	first := filepath.Join(dir, "sensor.device.pcapng")
+	cuts := func(file string) (all []string) {
+		for _, e := range readScriptOf(t, file).Conversations[0].Events {
+			if e.From == script.Client && e.Kind == script.Message {
+				all = append(all, fmt.Sprint(e.Label(), e.Segments))
+			}
+		}
+		return all
+	}
+	want := cuts(first)
+	if !strings.Contains(strings.Join(want, " "), "[536 ") {
+		t.Fatalf("the device's messages are not in pieces: %v", want)
+	}
+	for _, mode := range []string{"segment", "socket"} {
+		out := t.TempDir()
+		code, r, errs := callPlay(t, first, "--as", "client", "--against", "model", "--mode", mode, "--out", out)
+		if code != exitPass || r.Reproduced != 1 {
+			t.Fatalf("%s: exit %d: %+v %s", mode, code, r, errs)
+		}
+		if same := slices.Equal(cuts(filepath.Join(out, "play.device.pcapng")), want); same != (mode == "segment") {
+			t.Errorf("%s: %v\n%v", mode, cuts(filepath.Join(out, "play.device.pcapng")), want)
+		}
+	}
+	for _, as := range []string{"client", "broker"} {
+		code, r, errs := callPlay(t, first, "--as", as, "--against", "model", "--mode", "segment", "--wait", "2m", "--set", "link.loss=10%", "--set", "link.delay=50ms",
+			"--set", "timeline=[{at: 5s, do: blackhole, for: 3s}]")
+		if code != exitPass || r.Reproduced != 1 || len(r.Conversations) != 1 {
+			t.Errorf("%s: exit %d: %+v %s", as, code, r, errs)
+		}
 	}
 }
 

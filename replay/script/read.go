@@ -320,7 +320,7 @@ func (g *gatherer) Notice(n *flow.Notice) {
 		}
 	case flow.NoticeUnfinished:
 		if d := g.live[n.Conversation.ID]; d != nil {
-			d.side[n.Side-1].missing += max(n.Len, 1)
+			d.side[n.Side-1].tail += max(n.Len, 1) // unless messages follow it
 		}
 	case flow.NoNotice, flow.NoticeProtocol, flow.NoticeOverlap, flow.NoticeBoundaryLost, flow.NoticeBoundaryFound:
 	}

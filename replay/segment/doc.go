@@ -1,5 +1,7 @@
 // Package segment makes one side of a recording a live peer, segment by
-// segment: what the recorded peer sent is sent again at its recorded time,
+// segment. It has two ways of that.
+//
+// A [Player] does what the recorded peer did: what the recorded peer sent is sent again at its recorded time,
 // fitted to the sequence numbers and ports of the live device, and held until
 // that device has sent what it answers.
 //
@@ -8,5 +10,8 @@
 // is what it is for: the device's answers to a peer that always does the same
 // can be laid beside the recorded ones.
 //
-// A Player belongs to the goroutine that runs the loop.
+// A [Host] is a TCP that cuts a stream into the recorded segments and keeps to
+// TCP otherwise: package replay/play sends recorded messages through it.
+//
+// Both belong to the goroutine that runs the loop.
 package segment
