@@ -173,7 +173,7 @@ var broken = []brokenScenario{
 }
 
 func TestBrokenScenariosAreRefusedWithPositionAndHint(t *testing.T) {
-	for _, c := range slices.Concat(broken, brokenToo, brokenImpairments) {
+	for _, c := range slices.Concat(broken, brokenToo, brokenImpairments, brokenRules) {
 		t.Run(fmt.Sprintf("%.60q", c.to), func(t *testing.T) {
 			text := c.text()
 			if text == base {

@@ -75,6 +75,12 @@ func (c *checker) dropFrames() {
 				path := index(join(join(index("links", i), way.key), "drop_frames"), k)
 				c.fail(path, hint("write 1 for the first frame", "there is no frame 0: they are counted from 1"))
 			}
+			for k, n := range way.frames {
+				if slices.Index(way.frames, n) < k {
+					path := index(join(join(index("links", i), way.key), "drop_frames"), k)
+					c.fail(path, hint("remove one of them", "frame %d stands here twice", n))
+				}
+			}
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -367,7 +366,7 @@ func (c *checker) ranges(v reflect.Value, path string) {
 			c.fail(path, err)
 		}
 	case v.CanInt() && v.Int() < 0:
-		c.fail(path, errors.New("a negative value"))
+		c.fail(path, hint("write 0 or more, without a sign", "a negative value"))
 	case v.Kind() == reflect.Struct && !isScalar(v.Type()):
 		for _, f := range fieldsOf(v.Type()) {
 			c.fieldRange(v.FieldByIndex(f.index), join(path, f.key), &f)

@@ -399,5 +399,8 @@ func unknownHint(t reflect.Type, key string, keys []string) string {
 			return fmt.Sprintf("it belongs in %s: {%s: …}", f.key, key)
 		}
 	}
+	if len(keys) == 0 {
+		return "there are no keys here: remove it"
+	}
 	return didYouMean(key, keys)
 }

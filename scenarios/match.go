@@ -33,7 +33,7 @@ type Match struct {
 	// With PUBLISH: a topic filter that covers its topic name.
 	Topic string `yaml:"topic" min:"1" max:"65535" alt:"other/#"`
 	// With PUBLISH: its quality of service.
-	QoS *QoS `yaml:"qos" alt:"0"`
+	QoS *QoS `yaml:"qos" alt:"2"`
 	// With a message: its packet identifier, 1 to 65535.
 	ID int `yaml:"id" min:"1" max:"65535" alt:"2"`
 	// With PUBLISH: whether it has the DUP flag.
@@ -195,13 +195,18 @@ func (c *checker) match(path string, m *Match) {
 		{"by", m.By != 0, m.Do == MatchAction(match.Delay), "do: delay"},
 		{"frames", m.Frames != 0, m.Do == MatchAction(match.Hold), "do: hold"},
 		{"byte", m.Byte != nil, m.Do == MatchAction(match.Corrupt), "do: corrupt"},
-		{"nth", m.Nth != 0, m.Frame == 0, "message, tcp or bytes: frame names a single one"},
-		{"copies", m.Copies != 1, m.Frame == 0, "message, tcp or bytes: frame names a single one"},
+		{"nth", m.Nth != 0, m.Frame == 0, "message, tcp or bytes"},
+		{"copies", m.Copies != 1, m.Frame == 0, "message, tcp or bytes"},
 	} {
-		if k.set && !k.goes {
+		switch {
+		case !k.set || k.goes:
+			continue
+		case m.Frame != 0 && (k.key == "nth" || k.key == "copies"):
+			c.failf(join(path, k.key), "remove it, or choose by message, tcp or bytes", "%s does nothing beside frame, which is a single one", k.key)
+		default:
 			c.failf(join(path, k.key), "remove it, or write "+k.needs, "%s goes only with %s", k.key, k.needs)
-			chosen = false
 		}
+		chosen = false
 	}
 	for _, k := range []struct {
 		do  match.Action
@@ -225,13 +230,40 @@ func (c *checker) match(path string, m *Match) {
 	if m.Message != "" {
 		c.readable(path + ".message")
 	}
-	if !chosen {
+	if !chosen || !c.matchPossible(path, m) {
 		return
 	}
 	r := m.Rule()
 	if err := r.Validate(); err != nil {
 		c.fail(path, err)
 	}
+}
+
+// senders are the messages that one side only sends (MQTT 3.1.1 table 2.1), by side.
+var senders = map[Way][]MessageType{
+	Up: {"CONNECT", "SUBSCRIBE", "UNSUBSCRIBE", "PINGREQ", "DISCONNECT"}, Down: {"CONNACK", "SUBACK", "UNSUBACK", "PINGRESP"},
+}
+
+// fixedLengths are the bytes of messages that always have so many (MQTT 3.1.1 chapter 3).
+var fixedLengths = map[MessageType]int{
+	"CONNACK": 4, "PUBACK": 4, "PUBREC": 4, "PUBREL": 4, "PUBCOMP": 4, "UNSUBACK": 4, "PINGREQ": 2, "PINGRESP": 2, "DISCONNECT": 2,
+}
+
+// matchPossible refuses a rule that no message can ever meet.
+func (c *checker) matchPossible(path string, m *Match) bool {
+	length, fixed := fixedLengths[m.Message]
+	switch {
+	case m.Way == Up && slices.Contains(senders[Down], m.Message), m.Way == Down && slices.Contains(senders[Up], m.Message):
+		other := map[Way]Way{Up: Down, Down: Up}[m.Way]
+		c.failf(join(path, "direction"), fmt.Sprintf("write direction: %s, or remove it", other), "no %s ever goes %s", m.Message, m.Way)
+	case m.ID != 0 && m.QoS != nil && *m.QoS == 0:
+		c.failf(join(path, "id"), "remove it, or write qos: 1", "a PUBLISH of QoS 0 has no packet identifier")
+	case fixed && m.Byte != nil && *m.Byte >= length:
+		c.failf(join(path, "byte"), fmt.Sprintf("write 0 to %d", length-1), "a %s has %d bytes, and no byte %d", m.Message, length, *m.Byte)
+	default:
+		return true
+	}
+	return false
 }
 
 // readable refuses a rule for MQTT messages where TLS hides them.

@@ -62,7 +62,7 @@ func TestWrongRulesOfALinkHaveAPlace(t *testing.T) {
 		{"{do: drop, message: PUBACK, copies: none}", "6:45", `"none" is no number of copies`, "first, all or a number"},
 		{"{do: drop, tcp: SYNACK}", "6:25", `"SYNACK" are not TCP flags`, "SYN+ACK"},
 		{"{do: drop, bytes: 9..3}", "6:27", `"9..3" is not a range of bytes`, "0..99"},
-		{"{do: drop, frame: 3, nth: 2}", "6:35", "nth goes only with message, tcp or bytes", "remove it"},
+		{"{do: drop, frame: 3, nth: 2}", "6:35", "nth does nothing beside frame", "remove it"},
 		{"{do: delay, frame: 3}", "6:9", `delay lacks the key "by"`, "by: 5s"},
 		{"{do: drop, frame: 3, by: 2s}", "6:34", "by goes only with do: delay", "remove it"},
 		{"{do: corrupt, message: CONNACK}", "6:9", `corrupt lacks the key "byte"`, "byte: 3"},

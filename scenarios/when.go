@@ -13,6 +13,8 @@ func (c *checker) when(path string, a *Action) {
 		c.failf(path+".until", "make it later, or let it happen earlier", "it would never happen: until %s is not after %s", a.Until, a.At)
 	case a.Every > 0 && a.For >= a.Every && a.Count != 1:
 		c.failf(path+".for", "make it shorter than every", "it lasts %s and begins again after %s", a.For, a.Every)
+	case a.Every > 0 && a.Over >= a.Every && a.Count != 1:
+		c.failf(path+".over", "make it shorter than every", "it takes %s and begins again after %s", a.Over, a.Every)
 	}
 	if a.Label != "" && !namePattern.MatchString(a.Label) {
 		c.failf(path+".label", nameHint, "%q is not a label", a.Label)
