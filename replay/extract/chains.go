@@ -15,6 +15,10 @@ type chain struct {
 	absent   int   // of sent, in front: the peer spoke after they should have arrived, and did not have them
 	by       int   // the packet that covered it, -1: none did
 	twice    int   // how often the peer said that it came again
+	echoes   int   // how often it seems to have, by repeated acknowledgements
+	ahead    bool  // what covered it shows that the peer had said something before that is missing
+	answer   bool  // what covered it is an answer with data, a round trip after the last one sent
+	credited int   // how many of sent were answered, as far as that is known
 	waited   bool  // the peer waited for an acknowledgement of its own when the chain began
 	closed   bool  // the peer's window was closed: it was not lost but not taken
 	reset    bool  // RST answered it
@@ -38,6 +42,7 @@ type walk struct {
 	spoke  bool
 	rtt    int64 // of late
 	acked  uint32
+	dsack  bool // the peer reports what comes twice
 	clock  ackClock
 }
 
@@ -120,7 +125,8 @@ func (k *walk) hear(i int, p *packet) {
 		}
 		return
 	}
-	if n := p.carries(); n > 0 && (!k.spoke || after(p.end(), k.peer)) {
+	ahead, expected := k.spoke && after(p.seq, k.peer), k.spoke && p.seq == k.peer
+	if !k.spoke || after(p.end(), k.peer) {
 		if !k.spoke {
 			k.heard = p.seq
 		}
@@ -142,7 +148,10 @@ func (k *walk) hear(i int, p *packet) {
 	if first {
 		k.acked = p.ack
 		k.clock.ack(k, p)
+	} else if p.carries() == 0 && len(p.sack) == 0 && p.ack == k.acked {
+		k.echo(p)
 	}
+	k.dsack = k.dsack || twice
 	blocks := p.sack
 	if twice {
 		blocks = blocks[1:]
@@ -155,6 +164,9 @@ func (k *walk) hear(i int, p *packet) {
 		}
 		if covered {
 			c.by = i
+			// A broker speaks when it is spoken to; a device may have said something else.
+			c.ahead = ahead && k.w == up
+			k.caused(c, p, expected)
 			k.recent = append(k.recent, c)
 			continue
 		}
@@ -165,6 +177,42 @@ func (k *walk) hear(i int, p *packet) {
 	if n := len(k.recent); n > recall {
 		k.done = append(k.done, k.recent[:n-recall]...)
 		k.recent = slices.Clone(k.recent[n-recall:])
+	}
+}
+
+// near reports whether something that came can be the answer to something sent then.
+func (k *walk) near(sent, came int64) bool {
+	rtt := k.v.best[k.w]
+	return came-sent >= rtt-rtt/20 && came-sent <= rtt+rtt/8+slack
+}
+
+// caused finds which of a chain's segments what covers it answers.
+func (k *walk) caused(c *chain, p *packet, expected bool) {
+	packets := k.s.k.packets
+	rtt := k.v.best[k.w]
+	for j, i := range c.sent {
+		if packets[i].at+rtt-rtt/20 <= p.at {
+			c.credited = j + 1
+		}
+	}
+	last := packets[c.sent[len(c.sent)-1]].at
+	c.answer = expected && p.carries() > 0 && k.near(last, p.at)
+}
+
+// echo reads a repeated acknowledgement without data: a segment of a covered chain
+// came once more.
+func (k *walk) echo(p *packet) {
+	packets := k.s.k.packets
+	for j := len(k.recent) - 1; j >= 0 && j >= len(k.recent)-8; j-- {
+		c := k.recent[j]
+		all := slices.Concat(c.sent, c.needless)
+		for n, i := range all {
+			if n+1 > c.credited && n > 0 && k.near(packets[i].at, p.at) {
+				c.credited = n + 1
+				c.echoes++
+				return
+			}
+		}
 	}
 }
 
@@ -236,15 +284,19 @@ func (k *walk) judge(c *chain) {
 		return
 	}
 	// So many of them were not the one that arrived first, nor reported.
-	most := max(0, len(all)-1-c.twice)
+	repeated := max(c.twice, c.echoes)
+	most := max(0, len(all)-1-repeated)
 	least := min(c.absent, most)
-	span, lapse := max(by.at, last.at+2*k.v.best[k.w])+delayedACK, int64(0)
+	span := max(by.at, last.at+2*k.v.best[k.w]) + delayedACK
 	missing, counted := k.v.missing(k.w.peer(), first.at, span)
-	arrivedFirst := by.hasTS && n > 1 && before(by.tsecr, packets[c.sent[1]].tsval) && c.absent == 0
+	// What lies behind a hole does not move the timestamp that is echoed (RFC 7323).
+	arrivedFirst := c.absent == 0 && n > 1 && (by.hasTS && !after(c.end, by.ack) && before(by.tsecr, packets[c.sent[1]].tsval) || c.credited == 1 || c.ahead)
 	probably := most
 	switch {
 	case counted && missing == 0 && k.v.sack:
 		least = most // every arrival would have been answered, and no answer is missing
+	case c.answer && c.absent+1 >= n-repeated:
+		least = most
 	case counted && missing > 0:
 		if k.v.sack {
 			missing-- // the answer to the first, without which there would be nothing to send again
@@ -252,10 +304,13 @@ func (k *walk) judge(c *chain) {
 		least = max(least, most-missing)
 		// The peer had nothing else to say, and no time to say it again: what is
 		// missing were answers to the earlier ones.
-		lapse = by.at - packets[c.sent[n-1]].at - k.v.best[k.w]
-		if !c.waited && c.absent == 0 && lapse < leastRTO {
+		if lapse := by.at - packets[c.sent[n-1]].at - k.v.best[k.w]; !c.waited && c.absent == 0 && lapse < leastRTO {
 			probably = max(least, most-missing)
 		}
+	case c.answer:
+		least = max(least, most-1) // the answer to the last of them
+	case arrivedFirst && !k.dsack:
+		probably = least // it was late, or its answer was lost; the others came for nothing
 	}
 	order := c.sent
 	if arrivedFirst {

@@ -141,7 +141,7 @@ func (c *Capture) twins() {
 			continue
 		}
 		for j := i - 1; j >= 0 && j >= i-look && p.at-c.packets[j].at < tapWindow; j-- {
-			if q := &c.packets[j]; q.lane == p.lane && q.key == p.key && q.body == p.body && q.way == p.way && p.at >= q.at {
+			if q := &c.packets[j]; q.lane == p.lane && q.key == p.key && q.body == p.body && q.way == p.way && p.at >= q.at && (!p.hasID || q.id == p.id) {
 				p.twin = true
 				break
 			}

@@ -85,10 +85,8 @@ func (r *receiver) take(n int, p *packet) {
 	case missing < 0 && p.carries() > 0 && !before(p.seq, r.newest) && ordered:
 		r.slow(p)
 	}
-	if p.carries() > 0 && (!r.begun || after(p.end(), r.newest)) {
+	if !r.begun || after(p.end(), r.newest) {
 		r.newest = p.end()
-	} else if !r.begun {
-		r.newest = p.seq
 	}
 	if ordered && p.v4 && !p.has(wire.TCPSyn) {
 		r.id, r.hasID = p.ipID, true
@@ -233,10 +231,14 @@ func (r *receiver) due(at int64) int {
 // slow judges data that came later than its sender usually takes, where nothing
 // says whether something is missing.
 func (r *receiver) slow(p *packet) {
-	if wait := p.at - r.since(p.at); retries(wait) > 0 && wait < int64(time.Second) {
+	wait := p.at - r.since(p.at)
+	for range min(retries(wait), mostRetries) {
 		r.s.drop(r.w, nil, p.at-wait, possible, possible)
 	}
 }
+
+// mostRetries bounds what silence may have been.
+const mostRetries = 6
 
 // since returns the moment from which the sender can have said what came at a
 // moment: the last time that it was asked something early enough.

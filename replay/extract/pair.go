@@ -20,6 +20,8 @@ type match struct {
 	// outside: it would have arrived when the other capture had not begun yet, or
 	// had ended.
 	outside bool
+	// open: it may have waited in a queue when the other capture ended.
+	open bool
 }
 
 // A pairing is what two captures of one link say together.
@@ -395,10 +397,11 @@ func (p *pairing) judge(w way) {
 		startsLate = startsLate || at < first
 		endsEarly = endsEarly || at > last
 	}
-	least := int64(math.MaxInt64)
-	for _, m := range p.dir[w] {
+	least, most, newest := int64(math.MaxInt64), int64(0), -1
+	for k, m := range p.dir[w] {
 		if m.got >= 0 {
-			least = min(least, p.time(to, m.got)-p.time(from, m.sent))
+			took := p.time(to, m.got) - p.time(from, m.sent)
+			least, most, newest = min(least, took), max(most, took), k
 		}
 	}
 	if least == math.MaxInt64 {
@@ -411,6 +414,7 @@ func (p *pairing) judge(w way) {
 		}
 		at := p.time(from, m.sent) + least
 		m.outside = startsLate && at < first || at > last && (endsEarly || to.endKnown)
+		m.open = !m.outside && k > newest && p.time(from, m.sent)+most+(most-least)/2 > last
 		m.missed = !m.outside && p.heard(w, k)
 	}
 }

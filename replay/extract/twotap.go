@@ -100,8 +100,8 @@ func (p *pairing) way(c *Conditions, w way) {
 		out.Sent++
 		if m.got < 0 {
 			d := Drop{Dir: w.String(), Frame: f.frame, At: time.Duration(at), What: f.what(), Len: f.len, Confidence: 1, Cause: "loss"}
-			if !to.endKnown && at > p.edge(to) {
-				d.Confidence = 0.5 // nothing shows that the far capture went on
+			if m.open {
+				d.Confidence = 0.5 // nothing shows that the far capture went on for long enough
 			}
 			out.Lost.add(d.Confidence == 1)
 			if f.carries() > 0 {
