@@ -43,6 +43,7 @@ type walk struct {
 	rtt    int64 // of late
 	acked  uint32
 	dsack  bool // the peer reports what comes twice
+	rack   int  // the newest segment that is known to have arrived
 	clock  ackClock
 }
 
@@ -156,13 +157,14 @@ func (k *walk) hear(i int, p *packet) {
 	if twice {
 		blocks = blocks[1:]
 	}
+	for _, c := range k.open {
+		if len(c.sent) == 1 && k.covers(p, blocks, c) {
+			k.rack = max(k.rack, c.sent[0])
+		}
+	}
 	kept := k.open[:0]
 	for _, c := range k.open {
-		covered := !after(c.end, p.ack)
-		for _, b := range blocks {
-			covered = covered || !after(b.Start, c.seq) && !before(b.End, c.end)
-		}
-		if covered {
+		if k.covers(p, blocks, c) {
 			c.by = i
 			// A broker speaks when it is spoken to; a device may have said something else.
 			c.ahead = ahead && k.w == up
@@ -240,23 +242,38 @@ func (k *walk) repeated(p *packet) bool {
 // slack is how much later than the shortest round trip an answer is still no proof.
 const slack = int64(4e6)
 
+// covers reports whether the peer has a chain.
+func (k *walk) covers(p *packet, blocks []wire.SACKBlock, c *chain) bool {
+	covered := !after(c.end, p.ack)
+	for _, b := range blocks {
+		covered = covered || !after(b.Start, c.seq) && !before(b.End, c.end)
+	}
+	return covered
+}
+
 // notThere notes that the peer spoke and did not have a chain: its segments that
-// should have arrived by then had not.
+// should have arrived by then had not. Those in front of one that arrived should
+// have; in a queue that is long nothing else is known of when.
 func (k *walk) notThere(c *chain, p *packet, blocks []wire.SACKBlock) {
 	if after(p.ack, c.seq) {
 		return
 	}
-	hole := slices.ContainsFunc(blocks, func(b wire.SACKBlock) bool { return !before(b.Start, c.end) })
-	// Only what stands at the edge of what the peer has would have moved it.
-	if p.ack != c.seq && !hole {
+	for c.absent < len(c.sent) && c.sent[c.absent] < k.rack {
+		c.absent++
+	}
+	const mostBlocks = 3
+	// Only what stands at the edge of what the peer has would have moved it; what
+	// stands behind a hole it would have reported.
+	if p.ack != c.seq && (!k.v.sack || len(blocks) >= mostBlocks || p.payload > 0) {
 		return
 	}
-	limit := k.v.best[k.w] + k.v.best[k.w]/4 + slack
-	if recent := k.rtt + k.rtt/8 + slack; recent > limit {
-		limit = recent
+	best := k.v.best[k.w]
+	limit := best + best/4 + slack
+	if k.rtt > best+best/2 && p.carries() == 0 {
+		return
 	}
 	for n := c.absent; n < len(c.sent); n++ {
-		if p.at-k.s.k.packets[c.sent[n]].at <= limit {
+		if p.at-k.s.k.packets[c.sent[n]].at <= max(limit, k.rtt+k.rtt/8+slack) {
 			return
 		}
 		c.absent = n + 1
