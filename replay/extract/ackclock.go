@@ -20,7 +20,7 @@ func (a *ackClock) ack(k *walk, p *packet) {
 			continue
 		}
 		f := &packets[c.sent[0]]
-		k.rtt = p.at - packets[c.sent[len(c.sent)-1]].at
+		k.rtt = p.at - packets[c.sent[len(c.sent)-1]].at // the newest one counts: those before it may have waited for a hole
 		if len(c.sent) > 1 || c.seq != f.seq {
 			waited = false // it was sent again, or shares a frame
 		}

@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"cmp"
 	"slices"
 
 	"hilnet/wire"
@@ -306,8 +307,10 @@ func (k *walk) judge(c *chain) {
 	least := min(c.absent, most)
 	span := max(by.at, last.at+2*k.v.best[k.w]) + delayedACK
 	missing, counted := k.v.missing(k.w.peer(), first.at, span)
-	// What lies behind a hole does not move the timestamp that is echoed (RFC 7323).
-	arrivedFirst := c.absent == 0 && n > 1 && (by.hasTS && !after(c.end, by.ack) && before(by.tsecr, packets[c.sent[1]].tsval) || c.credited == 1 || c.ahead)
+	came := k.first(c, by)
+	if came > 0 && repeated == 0 {
+		least = max(least, min(came, most)) // those before it did not
+	}
 	probably := most
 	switch {
 	case counted && missing == 0 && k.v.sack:
@@ -326,15 +329,21 @@ func (k *walk) judge(c *chain) {
 		}
 	case c.answer:
 		least = max(least, most-1) // the answer to the last of them
-	case arrivedFirst && !k.dsack:
-		probably = least // it was late, or its answer was lost; the others came for nothing
+	case came >= 0 && !k.dsack:
+		// It was late, or its answer was lost; those after it came for nothing, unless
+		// nobody said a word to several of them.
+		probably = least
+		const several = 3
+		if n := k.silent(all[came+1:]); n >= several {
+			probably = max(least, min(most, came+n))
+		}
 	}
-	order := c.sent
-	if arrivedFirst {
-		order = all[1:]
-		least = min(least, len(order))
+	order := slices.Clone(all)
+	if came >= 0 {
+		order = slices.Delete(order, came, came+1)
 	}
-	for j, i := range slices.Concat(order, c.needless) {
+	least = min(least, len(order))
+	for j, i := range order {
 		if j >= most {
 			break
 		}
@@ -347,6 +356,42 @@ func (k *walk) judge(c *chain) {
 		}
 		k.mark(i, v)
 	}
+}
+
+// silent counts the segments behind which nothing at all came from the peer for as
+// long as an answer takes.
+func (k *walk) silent(sent []int) (n int) {
+	packets, rtt := k.s.k.packets, k.v.best[k.w]
+	list := k.v.of[k.w.peer()]
+	for _, i := range sent {
+		at := packets[i].at
+		j, _ := slices.BinarySearchFunc(list, at, func(i int, t int64) int { return cmp.Compare(packets[i].at, t+1) })
+		if j == len(list) || packets[list[j]].at > at+rtt+rtt/4+delayedACK {
+			n++
+		}
+	}
+	return n
+}
+
+// first returns which of a chain's segments arrived first, as far as the answer
+// tells; -1 if it does not.
+func (k *walk) first(c *chain, by *packet) int {
+	packets := k.s.k.packets
+	// What lies behind a hole does not move the timestamp that is echoed (RFC 7323).
+	if by.hasTS && !after(c.end, by.ack) {
+		for j, i := range c.sent {
+			if packets[i].hasTS && packets[i].tsval == by.tsecr {
+				return j
+			}
+		}
+	}
+	if len(c.sent) < 2 || c.absent > 0 {
+		return -1
+	}
+	if by.hasTS && !after(c.end, by.ack) && before(by.tsecr, packets[c.sent[1]].tsval) || c.credited == 1 || c.ahead {
+		return 0
+	}
+	return -1
 }
 
 // What a TCP waits at least before it sends again (Linux; RFC 6298 says 1 s), and
