@@ -26,6 +26,14 @@ type mqttState struct {
 	refused     bool
 	disconnect  bool
 	unlistedReq int
+	answered    uint64 // the last frame that brought an answer
+	ping        ping
+}
+
+// A ping is the last PINGREQ.
+type ping struct {
+	at, answered sim.Time // answered: 0, not yet
+	frame        uint64
 }
 
 // A request is a message that wants an answer.
@@ -81,7 +89,10 @@ func (s *session) message(a *Analyzer, m *flow.Message) {
 		s.connack(a, m, body)
 	case codec.DISCONNECT:
 		q.disconnect = true
-	case codec.PINGREQ, codec.PINGRESP:
+	case codec.PINGREQ:
+		q.ping = ping{at: m.FirstAt, frame: m.FirstFrame}
+	case codec.PINGRESP:
+		q.ping.answered = m.ReadyAt
 	}
 	listed := a.room(&s.out.UnlistedMessages)
 	q.settle(a, s, m, out.ID)
@@ -115,6 +126,7 @@ func (q *mqttState) settle(a *Analyzer, s *session, m *flow.Message, id uint16) 
 			out.Latency, out.Answer = m.ReadyAt.Sub(r.at), m.FirstFrame
 		}
 		q.open = append(q.open[:i], q.open[i+1:]...)
+		q.answered = m.ReadyFrame
 		a.waiting--
 		return
 	}
@@ -230,6 +242,9 @@ func (q *mqttState) lost(s *session, a *Analyzer) {
 		s.find(a, q.lastSent[index(c.Client)], q.lastFrame[index(c.Client)], "keepalive_missed",
 			"the client sent no message for %v behind frame %d; its keep alive is %v, so the server may end the session after %v",
 			silent.Round(time.Millisecond), q.lastFrame[index(c.Client)], keep, keep+keep/2)
+	}
+	if p := q.ping; c.EndedBy == c.Client && p.frame != 0 && s.shut && p.at < s.close && p.answered > s.close {
+		s.find(a, p.at, p.frame, "ping_unanswered", "the client sent PINGREQ and ended the connection %v later, before the PINGRESP came", s.close.Sub(p.at).Round(time.Microsecond))
 	}
 	s.find(a, c.Last, c.LastFrame, "session_lost", "the session ended without DISCONNECT: the %s %s", by, how)
 }

@@ -117,8 +117,11 @@ type Stall struct {
 	Duration time.Duration `json:"duration"`
 	Before   uint64        `json:"before_frame"` // the last frame in front of it
 	After    uint64        `json:"after_frame"`  // the one that ended it
-	Kind     string        `json:"kind"`
-	Text     string        `json:"text"`
+	// Count is how often a sender sent the same again, where one line stands for
+	// them all.
+	Count int    `json:"count,omitempty"`
+	Kind  string `json:"kind"`
+	Text  string `json:"text"`
 }
 
 // UsualStalls are many stalls of a kind, none of them much longer than the others.

@@ -16,6 +16,10 @@ type session struct {
 	half [2]tally
 	mqtt mqttState
 
+	again repetition // the last stall, if it may go on
+	close sim.Time   // of the first FIN or RST of the side that ended the connection
+	shut  bool
+
 	last      sim.Time // of the segment before
 	lastFrame uint64
 }
@@ -111,6 +115,9 @@ func (s *session) take(a *Analyzer, seg *Segment) {
 				h.worst = h.try
 			}
 		}
+	}
+	if seg.Flags&(wire.TCPFin|wire.TCPRst) != 0 && !s.shut {
+		s.close, s.shut = seg.At, true
 	}
 	h.heard = seg.At
 	s.last, s.lastFrame = seg.At, seg.Frame

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hilnet/pcaps/flow"
+	"hilnet/sim"
 	"hilnet/wire"
 )
 
@@ -31,9 +32,43 @@ func (s *session) stall(a *Analyzer, seg *Segment, h, o *tally, d time.Duration)
 	if a.config.Stall == 0 && (kind == "round_trip" || kind == "idle" && d < max(shortestIdle, 3*s.roundTrip())) {
 		return
 	}
-	if a.room(&s.out.UnlistedStalls) {
-		s.out.Stalls = append(s.out.Stalls, Stall{time.Duration(s.last), d, s.lastFrame, seg.Frame, kind, text})
+	if a.config.Stall == 0 && s.fold(seg, kind) {
+		return
 	}
+	if a.room(&s.out.UnlistedStalls) {
+		s.out.Stalls = append(s.out.Stalls, Stall{Start: time.Duration(s.last), Duration: d, Before: s.lastFrame, After: seg.Frame, Kind: kind, Text: text})
+		s.again = repetition{len(s.out.Stalls), seg.RTOFrame, seg.RTO, 1}
+	}
+}
+
+// A repetition is a stall in which a sender waits for one acknowledgement.
+type repetition struct {
+	stalls int    // so many are listed, it is the last
+	frame  uint64 // that it waits to be acknowledged
+	first  time.Duration
+	times  int
+}
+
+// fold takes a retransmission timeout into the line of the one before, if the
+// sender still waits for the same acknowledgement: an outage is one line.
+func (s *session) fold(seg *Segment, kind string) bool {
+	r := &s.again
+	if r.stalls == 0 || r.stalls != len(s.out.Stalls) || seg.RTOFrame == 0 || r.frame != seg.RTOFrame {
+		return false
+	}
+	v := &s.out.Stalls[r.stalls-1]
+	if v.Kind != kind || kind != "retransmission_timeout" && kind != "connect" {
+		return false
+	}
+	r.times++
+	v.Duration, v.After, v.Count = seg.At.Sub(sim.Time(v.Start)), seg.Frame, r.times
+	what := fmt.Sprintf("the acknowledgement of frame %d", r.frame)
+	if kind == "connect" {
+		what = fmt.Sprintf("an answer to its SYN of frame %d", r.frame)
+	}
+	v.Text = fmt.Sprintf("the %s waited for %s and sent again %d times, the first time after %v, the last after %v",
+		s.name(seg.Result.Side), what, r.times, r.first.Round(time.Microsecond), seg.RTO.Round(time.Microsecond))
+	return true
 }
 
 // roundTrip is the round-trip time of the path as far as it is known yet. A
@@ -85,8 +120,10 @@ func (s *session) explain(a *Analyzer, seg *Segment, h, o *tally, d time.Duratio
 		kind, text = "delayed_ack", fmt.Sprintf("the %s acknowledged frame %d only after %v (delayed ACK; the way there and back takes %v)", me, seg.ACKsFrame, seg.ACKRTT.Round(time.Microsecond), path.Round(time.Microsecond))
 	case h.waiting != 0 && seg.Len > 0:
 		kind, text = "acknowledgement", fmt.Sprintf("the %s sent more %v after frame %d, which nobody had acknowledged", me, span, h.waiting)
-	case s.mqtt.owes(s, seg.Result.Side == s.of.Client) && seg.Len > 0:
+	case s.mqtt.answered != 0 && s.mqtt.answered == seg.Frame && seg.Len > 0:
 		kind, text = "application", fmt.Sprintf("the application of the %s took %v to answer", me, span)
+	case s.mqtt.owes(s, seg.Result.Side == s.of.Client) && seg.Len > 0:
+		text = fmt.Sprintf("nothing to say for %v; the %s went on, and still owes an answer", span, me)
 	case seg.Len > 0:
 		text = fmt.Sprintf("nothing to say for %v; the %s went on (application idle)", span, me)
 	default:

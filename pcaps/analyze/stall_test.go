@@ -115,3 +115,79 @@ func standing() *session {
 	c.A.Addr, c.B.Addr = netip.MustParseAddrPort("10.0.0.2:50000"), netip.MustParseAddrPort("10.0.0.1:1883")
 	return &session{of: c, out: &Conversation{}, lastFrame: 1}
 }
+
+// The retransmissions of one outage are one line, which says how many; those for
+// another frame begin another one, and --stall lists each.
+func TestTheTimeoutsOfOneOutageAreOneLine(t *testing.T) {
+	for _, config := range []Config{{}, {Stall: 200 * time.Millisecond}} {
+		a, err := New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, now := standing(), sim.Time(0)
+		for i := range 6 {
+			now = now.Add(time.Second)
+			frame, wait := uint64(1), time.Duration(i+1)*time.Second
+			if i >= 4 {
+				frame, wait = 5, time.Duration(i-3)*time.Second
+			}
+			seg := Segment{Flags: wire.TCPAck, Len: 1, At: now, Frame: uint64(i + 2), Labels: Retransmission, RTO: wait, RTOFrame: frame}
+			seg.Result.Side = flow.SideA
+			s.take(a, &seg)
+		}
+		if config.Stall != 0 {
+			if len(s.out.Stalls) != 6 {
+				t.Errorf("asked for: %d of 6 listed", len(s.out.Stalls))
+			}
+			continue
+		}
+		if len(s.out.Stalls) != 2 {
+			t.Fatalf("%d lines, want 2: %+v", len(s.out.Stalls), s.out.Stalls)
+		}
+		first := s.out.Stalls[0]
+		if first.Count != 4 || first.Duration != 4*time.Second || first.Before != 1 || first.After != 5 ||
+			first.Text != "the client waited for the acknowledgement of frame 1 and sent again 4 times, the first time after 1s, the last after 4s" {
+			t.Errorf("%+v", first)
+		}
+	}
+}
+
+// Only what answers is the application's time: a PINGREQ that comes while an answer
+// is owed is none.
+func TestOnlyAnAnswerEndsTheWaitForTheApplication(t *testing.T) {
+	for answered, want := range map[uint64]string{0: "idle", 2: "application"} {
+		a, _ := New(Config{})
+		s := standing()
+		s.mqtt.open = []request{{side: flow.SideB}}
+		s.mqtt.answered = answered
+		seg := Segment{Flags: wire.TCPAck, Len: 2, Frame: 2, At: sim.Time(0).Add(9 * time.Second)}
+		seg.Result.Side = flow.SideA
+		if s.take(a, &seg); len(s.out.Stalls) != 1 || s.out.Stalls[0].Kind != want {
+			t.Errorf("answered by %d: %+v, want %s", answered, s.out.Stalls, want)
+		}
+	}
+}
+
+// A client that ends the connection for want of a PINGRESP is named with its PINGREQ,
+// though the answer comes in the end.
+func TestALateAnswerToAPingIsNoAnswer(t *testing.T) {
+	second := sim.Time(time.Second)
+	for what, c := range map[string]struct {
+		ping ping
+		want int
+	}{
+		"too late":      {ping{at: 1 * second, answered: 3 * second, frame: 7}, 2},
+		"in time":       {ping{at: 1 * second, answered: second + second/2, frame: 7}, 1},
+		"none was sent": {ping{}, 1},
+	} {
+		a, _ := New(Config{})
+		s := standing()
+		s.of.EndedBy, s.of.Last = flow.SideA, 4*second
+		s.mqtt.connected, s.mqtt.ping = true, c.ping
+		s.close, s.shut = 2*second, true
+		s.mqtt.lost(s, a)
+		if len(s.out.Findings) != c.want || c.want == 2 && (s.out.Findings[0].Kind != "ping_unanswered" || s.out.Findings[0].Frame != 7) {
+			t.Errorf("%s: %+v", what, s.out.Findings)
+		}
+	}
+}
