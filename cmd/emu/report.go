@@ -162,6 +162,9 @@ func (f *runFlags) reportRun(d *done, sc *scenarios.Scenario) error {
 	if f.report == "" {
 		return nil
 	}
+	if slices.ContainsFunc(d.report.Files, func(name string) bool { return same(name, f.report) }) {
+		return usagef("%s is a file of the run itself; choose another name for the page", f.report)
+	}
 	b, err := readRun(d, sc)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"encoding/base64"
 	"slices"
 	"strings"
@@ -33,10 +34,12 @@ type row struct {
 type Builder struct {
 	head    Head
 	rows    []*row
+	taken   int                 // of rows
 	byID    map[frameKey][]*row // looked up only
 	cut     int                 // frames beyond MaxFrames
 	cutEv   int
 	events  []event
+	seen    int // events that were taken
 	series  []*curve
 	byName  map[string]*curve
 	bands   []Band
@@ -67,8 +70,9 @@ type messageID struct {
 
 // A curve is a series while it grows. Equal values in a row are one.
 type curve struct {
-	name string
-	t, v []int64
+	name  string
+	t, v  []int64
+	taken int // points
 }
 
 // NewBuilder returns a Builder of a page with this head; Lanes decide which
@@ -105,6 +109,9 @@ func (b *Builder) text(s string) int {
 // point adds to a curve.
 func (b *Builder) point(name string, t sim.Time, v int64) {
 	c := b.byName[name]
+	if c == nil && len(b.series) >= maxCurves {
+		return
+	}
 	if c == nil {
 		c = &curve{name: name}
 		b.byName[name] = c
@@ -114,47 +121,50 @@ func (b *Builder) point(name string, t sim.Time, v int64) {
 	if n > 0 && c.v[n-1] == v || n >= maxPoints {
 		return
 	}
-	if n > 0 && c.t[n-1] == int64(t) { // of several values at a moment the last one counts
+	if n > c.taken && c.t[n-1] == int64(t) { // of several values at a moment the last one counts
 		c.v[n-1] = v
 		return
 	}
 	c.t, c.v = append(c.t, int64(t)), append(c.v, v)
 }
 
-// maxPoints bounds a curve.
-const maxPoints = 500_000
+// Limits of what is drawn over time.
+const (
+	maxPoints  = 500_000 // of a curve
+	maxCurves  = 1024
+	maxBands   = 100_000
+	maxMoments = 256
+	maxAcked   = 2_000_000 // latencies
+)
 
-// chunks returns everything as chunks of some size.
-func (b *Builder) chunks() []Chunk {
-	slices.SortStableFunc(b.rows, func(x, y *row) int {
-		switch {
-		case x.t != y.t:
-			return compare(x.t, y.t)
-		case x.id != y.id:
-			return compare(int64(x.id), int64(y.id))
-		}
-		return compare(x.d, y.d)
+// Take returns what was added since the last call, as chunks of some size. In
+// each of them frames stand in the order of their times; states that last end at
+// the newest moment for now, and come again with the next call.
+func (b *Builder) Take() []Chunk {
+	rows := b.rows[b.taken:]
+	slices.SortStableFunc(rows, func(x, y *row) int {
+		return cmp.Or(cmp.Compare(x.t, y.t), cmp.Compare(x.id, y.id), cmp.Compare(x.d, y.d))
 	})
+	b.taken = len(b.rows)
 	var all []Chunk
-	for from := 0; from < len(b.rows); from += chunkFrames {
-		all = append(all, b.chunk(b.rows[from:min(from+chunkFrames, len(b.rows))]))
+	for from := 0; from < len(rows); from += chunkFrames {
+		all = append(all, b.chunk(rows[from:min(from+chunkFrames, len(rows))]))
 	}
-	last := Chunk{Bands: b.bands, Fatal: b.fatal, Events: b.eventColumns()}
+	last := Chunk{Length: b.head.Length, Fatal: b.fatal, Events: b.eventColumns()}
+	b.fatal = nil
+	last.Bands = slices.Clone(b.bands)
+	for _, x := range b.open {
+		x.To = b.head.Length
+		last.Bands = append(last.Bands, x)
+	}
 	for _, c := range b.series {
-		last.Series = append(last.Series, Series{c.name, deltas(c.t), deltas(c.v)})
+		if t, v := c.t[c.taken:], c.v[c.taken:]; len(t) > 0 {
+			last.Series = append(last.Series, Series{c.name, deltas(t), deltas(v)})
+			c.taken = len(c.t)
+		}
 	}
 	last.Strings = b.take()
 	return append(all, last)
-}
-
-func compare(a, b int64) int {
-	if a < b {
-		return -1
-	}
-	if a > b {
-		return 1
-	}
-	return 0
 }
 
 // take hands out the strings that are new.

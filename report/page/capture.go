@@ -44,6 +44,12 @@ type tap struct {
 	flying  map[bool]int64        // bytes, by whether the device sent them
 }
 
+// Limits of what is remembered of a capture, beside those of flow and analyze.
+const (
+	maxNumbered = 8 * MaxFrames // records, by number
+	maxFlights  = 8192
+)
+
 type flightKey struct {
 	conversation uint64
 	up           bool
@@ -127,7 +133,9 @@ func (t *tap) packet(p *pcaps.Packet, seg **analyze.Segment) {
 	up := t.up(&f, *seg)
 	t.out = t.point == PointOther || up == (t.point == PointDevice)
 	r := t.row(p, at, up)
-	t.rows = append(t.rows, r)
+	if len(t.rows) < maxNumbered {
+		t.rows = append(t.rows, r)
+	}
 	if r != nil {
 		r.length = length
 		r.num = f.Number
@@ -258,6 +266,9 @@ func (t *tap) headers(r *row, f *flow.Frame, seg *analyze.Segment) {
 func (t *tap) flight(seg *analyze.Segment, up bool, at sim.Time) {
 	id := seg.Result.Conversation.ID
 	mine, other := t.flights[flightKey{id, up}], t.flights[flightKey{id, !up}]
+	if mine == nil && len(t.flights) >= maxFlights {
+		return
+	}
 	if mine == nil {
 		mine, other = &flight{}, &flight{}
 		t.flights[flightKey{id, up}], t.flights[flightKey{id, !up}] = mine, other

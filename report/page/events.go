@@ -131,7 +131,9 @@ func (b *Builder) follow(e *trace.Event, lane int) {
 		}
 	case trace.KindAcked:
 		b.inFlight(lane, e.T, e.ID, false)
-		b.acked = append(b.acked, e.Count)
+		if len(b.acked) < maxAcked {
+			b.acked = append(b.acked, e.Count)
+		}
 	case trace.KindConnected:
 		if own && e.Status == 0 {
 			b.begin(lane, "session", "connected", e.T, false)
@@ -210,6 +212,9 @@ func (b *Builder) message(lane int, m *flow.Message) {
 }
 
 func (b *Builder) begin(lane int, track, state string, t sim.Time, bad bool) {
+	if len(b.bands)+len(b.open) >= maxBands {
+		return
+	}
 	if !slices.ContainsFunc(b.open, func(x Band) bool { return x.Lane == lane && x.Track == track && x.State == state }) {
 		b.open = append(b.open, Band{Lane: lane, Track: track, State: state, From: int64(t), Bad: bad})
 	}
@@ -300,14 +305,24 @@ func words(e *trace.Event) string {
 	return strings.Join(w, ", ")
 }
 
-// eventColumns makes columns of the events.
+// eventColumns makes columns of the events that are new.
 func (b *Builder) eventColumns() *Events {
-	out := &Events{N: len(b.events)}
-	for _, e := range b.events {
+	events := b.events[b.seen:]
+	b.seen = len(b.events)
+	out := &Events{N: len(events)}
+	for _, e := range events {
 		out.T, out.Seq = append(out.T, e.t), append(out.Seq, int64(e.seq))
 		out.Kind, out.Node, out.Text = append(out.Kind, b.text(e.kind)), append(out.Node, b.text(e.node)), append(out.Text, b.text(e.text))
 		out.Frame, out.Lane, out.Level = append(out.Frame, int64(e.frame)), append(out.Lane, e.lane), append(out.Level, e.level)
 	}
 	out.T, out.Seq = deltas(out.T), deltas(out.Seq)
 	return out
+}
+
+// Len returns the number of events; it is 0 for nil.
+func (e *Events) Len() int {
+	if e == nil {
+		return 0
+	}
+	return e.N
 }

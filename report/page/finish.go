@@ -48,6 +48,18 @@ func (b *Builder) finish(info *captureInfo) {
 			b.missing("the curve %s behind %d changes", c.name, maxPoints)
 		}
 	}
+	for _, x := range []struct {
+		full bool
+		what string
+		most int
+	}{
+		{len(b.series) >= maxCurves, "curves", maxCurves}, {len(b.bands) >= maxBands, "states that lasted", maxBands},
+		{len(b.acked) >= maxAcked, "latencies", maxAcked},
+	} {
+		if x.full {
+			b.missing("%s beyond the first %d", x.what, x.most)
+		}
+	}
 	b.lists()
 }
 
@@ -83,6 +95,9 @@ func (b *Builder) decided(name string, e *trace.Event, weight int64, text string
 			}
 			return
 		}
+	}
+	if len(b.moments) >= maxMoments {
+		return
 	}
 	b.moments = append(b.moments, namedMoment{name, scenarios.Moment{T: e.T, Seq: e.Seq, Text: text}, weight})
 }

@@ -31,7 +31,10 @@ type Head struct {
 	// Run is the result, or what is left of it without the trace.
 	Run report.Run `json:"run"`
 	// Judged says that verdict, checks and findings are known.
-	Judged bool   `json:"judged"`
+	Judged bool `json:"judged"`
+	// Live says that chunks are still to come, by the function hilnet.add of the
+	// page's script.
+	Live   bool   `json:"live,omitempty"`
 	Length int64  `json:"length"` // ns
 	Lanes  []Lane `json:"lanes"`
 	// Versions of what decides the outcome.
@@ -140,6 +143,7 @@ type Note struct {
 // chunks share: the first string of a chunk follows the last one of the chunk
 // before it. Index 0 is the empty string.
 type Chunk struct {
+	Length  int64    `json:"length"` // newest moment, ns
 	Strings []string `json:"strings,omitempty"`
 	Frames  *Frames  `json:"frames,omitempty"`
 	Events  *Events  `json:"events,omitempty"`

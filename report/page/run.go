@@ -229,6 +229,7 @@ func (b *Builder) readCaptures(s *Source, info *captureInfo) error {
 		point Point
 	}
 	var files []file
+	skipped := 0
 	for _, c := range s.Captures {
 		f := file{path: c, lane: 0, point: PointOther}
 		name, _ := strings.CutSuffix(filepath.Base(c), filepath.Ext(c))
@@ -239,13 +240,19 @@ func (b *Builder) readCaptures(s *Source, info *captureInfo) error {
 				name, f.point = rest, PointPeer
 			}
 		}
-		if len(b.head.Lanes) > 1 {
+		if strings.HasSuffix(name, ".broker") && info.run != nil {
+			f.lane, f.point = b.brokerLane(), PointPeer
+		} else if len(b.head.Lanes) > 1 {
 			f.lane = slices.IndexFunc(b.head.Lanes, func(l Lane) bool { return name == l.Device || strings.HasSuffix(name, "."+l.Device) })
 		}
 		if f.lane < 0 {
-			continue // of a device that the page has no room for
+			skipped++
+			continue
 		}
 		files = append(files, f)
+	}
+	if skipped > 0 {
+		b.missing("%d captures of devices that the page does not show", skipped)
 	}
 	slices.SortStableFunc(files, func(a, b file) int { return cmp.Compare(a.point, b.point) }) // device, other, peer
 	for _, f := range files {
@@ -260,6 +267,16 @@ func (b *Builder) readCaptures(s *Source, info *captureInfo) error {
 		}
 	}
 	return nil
+}
+
+// brokerLane is that of the capture at the broker's port, where all devices pass.
+func (b *Builder) brokerLane() int {
+	const all = "all devices"
+	if i := b.lane(all); i >= 0 {
+		return i
+	}
+	b.head.Lanes = append(b.head.Lanes, Lane{Device: all, Link: "network", Peer: "broker"})
+	return len(b.head.Lanes) - 1
 }
 
 // readTrace reads the trace and, without a result, judges it again.

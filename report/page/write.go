@@ -17,7 +17,7 @@ import (
 var assets embed.FS
 
 // scripts are the page's script, in the order in which its parts stand.
-var scripts = []string{"model.js", "decode.js", "view.js", "charts.js", "ladder.js", "summary.js", "study.js", "main.js"}
+var scripts = []string{"model.js", "decode.js", "view.js", "charts.js", "tracks.js", "ladder.js", "arrows.js", "summary.js", "study.js", "main.js"}
 
 // shell is the page without its data. The policy lets the page load nothing, send
 // nothing anywhere and run no script but the one whose digest it names.
@@ -37,7 +37,8 @@ const shell = `<!doctype html>
 <div id="app"></div>
 `
 
-// Write writes the page.
+// Write writes the page of what was not taken yet: of everything, if Take was
+// never called. It is called once.
 func (b *Builder) Write(w io.Writer) error {
 	style, err := assets.ReadFile("assets/page.css")
 	if err != nil {
@@ -54,7 +55,8 @@ func (b *Builder) Write(w io.Writer) error {
 	if _, err := fmt.Fprintf(w, shell, digest(script), digest(style), html.EscapeString(strings.ToValidUTF8(title, "\uFFFD")), style); err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
-	chunks := b.chunks() // before the head: it may add to it
+	chunks := b.Take()
+	b.lists()
 	if err := writeData(w, "head", &b.head); err != nil {
 		return err
 	}
@@ -95,7 +97,7 @@ func writeData(w io.Writer, kind string, v any) error {
 		return fmt.Errorf("page: %w", err)
 	}
 	text := base64.NewEncoder(base64.StdEncoding, w)
-	packed, err := gzip.NewWriterLevel(text, gzip.BestCompression)
+	packed, err := gzip.NewWriterLevel(text, gzip.DefaultCompression)
 	if err != nil {
 		return fmt.Errorf("page: %w", err)
 	}

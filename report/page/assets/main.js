@@ -54,7 +54,7 @@ function build(model) {
   if (h.kind === 'run') kids.push(expectations(h), findings(h), tiles(h)); else kids.push(...study(h, model));
   const box = el('div', {class: 'charts'});
   const ladderBox = el('div', {class: 'ladder-box'}), side = el('aside', {class: 'details', 'aria-label': 'the chosen frame or event'});
-  const drawn = h.lanes.length > 0 && (model.frameCount > 0 || model.eventCount > 0);
+  const drawn = h.lanes.length > 0 && (h.live || model.frameCount > 0 || model.eventCount > 0);
   let ladder = null, charts = null;
   if (drawn) {
     kids.push(el('section', {id: 'time'}, el('h2', {}, 'Over time', el('span', {class: 'count'}, 'drag to zoom, double-click to see all, click to go there on the ladder')), box));
@@ -137,7 +137,14 @@ async function start() {
   const grow = soon(() => view.changed('data'));
   window.hilnet = {
     model, view, ladder: parts.ladder, charts: parts.charts,
-    add(chunk) { model.add(chunk); if (chunk.length) { const all = view.to >= model.head.length; model.head.length = chunk.length; if (all) view.to = chunk.length; } grow(); },
+    // add takes a chunk of a run that goes on. Who sees all of it goes on seeing all.
+    add(chunk) {
+      const all = view.to >= model.head.length;
+      model.add(chunk);
+      model.head.length = Math.max(model.head.length, chunk.length);
+      if (all) view.to = Math.max(1, model.head.length);
+      grow();
+    },
   };
   document.documentElement.dataset.ready = 'yes';
 }
