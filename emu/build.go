@@ -59,6 +59,7 @@ func (w *World) build() error {
 	}
 	w.byName, w.duts = map[string]*device{}, map[string]*dut{}
 	w.linkOf = map[string]*scenarios.Link{}
+	w.cables = map[string]*cable{}
 	for i := range w.sc.Links {
 		w.linkOf[w.sc.Links[i].Device] = &w.sc.Links[i]
 	}
@@ -142,6 +143,7 @@ func (w *World) connect(device *scenarios.Device, network network, arrive link.S
 		return nil, nil, err
 	}
 	w.links = append(w.links, l)
+	w.cables[l.Name] = l
 	w.watchOver(device, l.Link)
 	reorder := time.Duration(0)
 	if !device.Model() {

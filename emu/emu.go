@@ -82,6 +82,7 @@ type World struct {
 	byName   map[string]*device // looked up only, never ranged over
 	triggers []*trigger
 	links    []*cable
+	cables   map[string]*cable // by name; looked up only
 	droppers []*frameDropper
 	linkOf   map[string]*scenarios.Link // of a device, by name; looked up only
 	server   *server

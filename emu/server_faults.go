@@ -35,7 +35,7 @@ func (s *server) devices(a *scenarios.Action) devices {
 	}
 	d := devices{clients: make(map[string]bool, len(names)), addrs: make(map[netip.Addr]bool, len(names))}
 	for _, name := range names {
-		cfg := s.world.device(name).cfg
+		cfg := s.world.config(name)
 		d.clients[cfg.MQTT.ClientID] = true
 		d.addrs[cfg.Address.Addr()] = true
 	}

@@ -71,7 +71,7 @@ func (w *World) newPlan(a *scenarios.Action) *plan {
 	for i, name := range w.sc.Targets(a) {
 		one := *a
 		one.Devices = nil
-		if w.byName[name] != nil {
+		if name == a.Devices[i] { // no link has the name of a device
 			one.Device = name
 		} else {
 			one.Link = w.linkOf[a.Devices[i]].Name
@@ -353,11 +353,18 @@ func (w *World) device(name string) *device {
 	return d
 }
 
-func (w *World) cable(name string) *cable {
-	for _, l := range w.links {
-		if l.Name == name {
-			return l
-		}
+// config returns what the scenario says about a device, which need not be a model.
+func (w *World) config(name string) *scenarios.Device {
+	if d := w.duts[name]; d != nil {
+		return d.cfg
 	}
-	panic(fmt.Sprintf("emu: link %q passed validation", name))
+	return w.device(name).cfg
+}
+
+func (w *World) cable(name string) *cable {
+	l := w.cables[name]
+	if l == nil {
+		panic(fmt.Sprintf("emu: link %q passed validation", name))
+	}
+	return l
 }

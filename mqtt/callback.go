@@ -40,7 +40,7 @@ func (c *Client) beginCallback(name string) {
 	if r.depth++; r.depth > 1 {
 		return
 	}
-	r.name, r.thread = name, c.kernel.Current().Name()
+	r.name, r.thread = name, c.kernel.Current().Name() // callbacks run in threads only
 	if r.slow == nil {
 		r.slow = c.kernel.Loop().NewTimer(func() {
 			c.emit(trace.Event{

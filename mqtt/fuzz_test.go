@@ -47,7 +47,14 @@ func FuzzReceive(f *testing.F) {
 					w.segment(piece)
 				}
 			})
-			w.at(float64(15+10*i), func() { w.app(func(*rtos.Thread) { w.read() }) })
+			w.at(float64(15+10*i), func() {
+				w.app(func(*rtos.Thread) {
+					if i%3 == 2 { // with buffers that few messages fit
+						w.c.MessageGet(make([]byte, 1), make([]byte, 2))
+					}
+					w.read()
+				})
+			})
 		}
 		w.run(60)
 		if quirky {
@@ -89,6 +96,7 @@ func FuzzFixed(f *testing.F) {
 				if w.c.State() == mqtt.StateIdle {
 					w.connect(5, false)
 				}
+				w.c.MessageGet(make([]byte, 1), make([]byte, 8))
 				w.read()
 				th.Sleep(7)
 			}

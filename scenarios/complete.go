@@ -308,7 +308,8 @@ type checker struct {
 	places map[string]string // where the files are that keys name, by name
 	tables map[*Quantile]*link.Distribution
 
-	byName map[string]*Link // made when first asked for, of a complete scenario
+	remembered map[*Action]targets
+	byName     map[string]*Link // made when first asked for, of a complete scenario
 }
 
 // link returns the link of that name, or nil.

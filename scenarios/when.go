@@ -131,19 +131,34 @@ func (c *checker) sameTarget(a, b *Action) bool {
 
 // meet reports whether two actions happen to one device, or to one link.
 func (c *checker) meet(a, b *Action) bool {
-	of, others := c.s.Targets(a), c.s.Targets(b)
-	if len(of) == 0 || len(others) == 0 { // everything
+	of, others := c.targets(a), c.targets(b)
+	if len(of.names) == 0 || len(others.names) == 0 { // everything
 		return true
 	}
-	if len(of) == 1 {
+	if len(of.names) < len(others.names) {
 		of, others = others, of
 	}
-	if len(others) == 1 {
-		return slices.Contains(of, others[0])
+	return slices.ContainsFunc(others.names, func(name string) bool { return of.set[name] })
+}
+
+// targets are the names of what an action happens to, none for everything.
+type targets struct {
+	names []string
+	set   map[string]bool
+}
+
+// targets returns what an action happens to, and remembers it.
+func (c *checker) targets(a *Action) targets {
+	if t, known := c.remembered[a]; known {
+		return t
 	}
-	known := make(map[string]bool, len(of))
-	for _, name := range of {
-		known[name] = true
+	t := targets{c.s.Targets(a), map[string]bool{}}
+	for _, name := range t.names {
+		t.set[name] = true
 	}
-	return slices.ContainsFunc(others, func(name string) bool { return known[name] })
+	if c.remembered == nil {
+		c.remembered = map[*Action]targets{}
+	}
+	c.remembered[a] = t
+	return t
 }
