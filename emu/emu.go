@@ -95,6 +95,7 @@ type World struct {
 	files     *files
 	deciding  deciding
 	matchers  []*match.Matcher
+	rules     []*timelineRule
 	watchers  []*Observation
 	starters  []func() error
 	stoppers  []func() error

@@ -70,7 +70,7 @@ links:
       - {do: corrupt, message: PUBACK, nth: 10, byte: 0}
       - {do: drop, tcp: SYN, nth: 1}
       - {do: drop, bytes: 100..120}
-      - {do: drop, frame: 30, direction: up}
+      - {do: delay, frame: 30, direction: up, by: 700ms}
 broker: {kind: model}
 `,
 	// A narrow link, each way with numbers of its own.
@@ -134,10 +134,12 @@ devices:
     reconnect: 1s
   - {name: b, mqtt: {wait: 500ms}, reconnect: 1s, steps: *steps}
 links:
-  - {name: link-a, device: a, delay: 5ms}
-  - {name: link-b, device: b, delay: 5ms}
+  - {name: link-a, device: a, delay: 5ms, match: [{do: duplicate, tcp: FIN}]}
+  - {name: link-b, device: b, delay: 5ms, match: [{do: duplicate, tcp: FIN}]}
 broker: {kind: model}
 timeline:
+  - {at: 24s, do: match, rule: {do: hold, message: PUBLISH, direction: up}, for: 2s, link: link-a}
+  - {at: 24900ms, do: match_release, link: link-a}
   - {at: 2s, do: blackhole, for: 1s, link: link-a, direction: both}
   - {at: 5s, do: loss, value: 30%, for: 2s, link: link-a, direction: both}
   - {at: 9s, do: delay, value: 50ms, for: 2s, link: link-a, direction: both}

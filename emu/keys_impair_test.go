@@ -135,9 +135,10 @@ func impairedBases() []string {
 // directionPrefix is in front of a key of a direction.
 var directionPrefix = regexp.MustCompile(`^(links\[\]\.(up\.|down\.)?|timeline\[\]\.change\.)`)
 
-// nestedWay are the keys inside those of one way and of a change: they are the
-// same types as those of a link, which are tried, read by the same code.
-var nestedWay = regexp.MustCompile(`^(links\[\]\.(up|down)|timeline\[\]\.change)\.[a-z_]+(\[\])?\.`)
+// nestedWay are the keys inside those of one way, of a change and of a rule in the
+// timeline: they are the same types as those of a link, which are tried, read by
+// the same code.
+var nestedWay = regexp.MustCompile(`^(links\[\]\.(up|down)|timeline\[\]\.change)\.[a-z_]+(\[\])?\.|^timeline\[\]\.rule\.`)
 
 // impairedElsewhere are the keys of directions and middleboxes that no run of
 // hilnet's own stacks shows, and what does.

@@ -181,7 +181,7 @@ func TestEveryActionFeelsEachOfItsKeys(t *testing.T) {
 	}
 	others := map[string]any{
 		"at": "25500ms", "for": "700ms", "link": "link-b", "device": "b", "direction": "up", "packets": 2,
-		"topic": "commands/other", "payload": "other", "qos": 1,
+		"rule": map[string]any{"do": "drop", "message": "PUBLISH"}, "topic": "commands/other", "payload": "other", "qos": 1,
 		"loss value": "90%", "delay value": "400ms", "rate value": "2kbit",
 	}
 	for n, entry := range tree.(map[string]any)["timeline"].([]any) {

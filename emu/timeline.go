@@ -243,6 +243,9 @@ func describe(a *scenarios.Action) string {
 		fmt.Fprintf(&b, " %s", a.Change)
 	case scenarios.BoxAddress:
 		fmt.Fprintf(&b, " %v", a.Address)
+	case scenarios.AddMatch:
+		rule := a.Rule.Rule()
+		fmt.Fprintf(&b, " %s", &rule)
 	case scenarios.Leak, scenarios.ReleaseLeak:
 		fmt.Fprintf(&b, " %d packets", a.Packets)
 	case scenarios.BrokerPublish:
@@ -298,6 +301,11 @@ func (w *World) apply(a *scenarios.Action, times, id int) (undo func()) {
 		return w.change(a, id)
 	case scenarios.BoxForget, scenarios.BoxAddress, scenarios.Captive:
 		return w.changeBox(a, id)
+	case scenarios.AddMatch:
+		return w.addMatch(a)
+	case scenarios.MatchRelease:
+		w.releaseMatch(a.Link)
+		return nil
 	case scenarios.LinkDown:
 		return w.nicState(a, id, nic.LinkDown)
 	case scenarios.TxError:

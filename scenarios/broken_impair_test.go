@@ -83,6 +83,12 @@ var brokenImpairments = []brokenScenario{
 	{cut, "{at: 1s, do: impair, change: {netem: loss 1%}}", "15:34", "cannot come and go", "mode: correct"},
 	{cut, "{at: 1s, do: rate, value: 50%}", "15:31", "no rate that it could be a part of", "a rate"},
 	{cut, "{at: 1s, do: delay, value: 5ms, over: 5s, for: 2s}", "15:43", "undone after 2s", "shorter"},
+	{cut, "{at: 1s, do: match}", "15:5", `lacks the key "rule"`, "rule"},
+	{cut, "{at: 1s, do: match, rule: {do: drop}}", "15:31", "does not say what it chooses", "add message:"},
+	{cut, "{at: 1s, do: match, rule: {do: drop, frame: 5}}", "15:49", "a list of their own", "drop_frames: [5]"},
+	{cut, "{at: 1s, do: match, rule: {do: hold, tcp: FIN}}", "15:31", `hold lacks the key "frames"`, "release it"},
+	{cut, "{at: 1s, do: match, rule: {do: drop, message: PUBACK}, direction: up}", "15:60", `does nothing with "direction"`, "rule, for, link"},
+	{cut, "{at: 1s, do: match_release}", "15:5", "has no rules", "match:"},
 	{cut, "{at: 1s, do: box_forget}", "15:5", "has no middlebox", "middlebox: nat"},
 	{cut, "{at: 1s, do: captive, direction: up}", "15:27", `does nothing with "direction"`, "for, link"},
 }

@@ -39,7 +39,7 @@ func (c *checker) run() {
 	}
 	for i := range c.s.Links {
 		for j := range c.s.Links[i].Match {
-			c.match(index(index("links", i)+".match", j), &c.s.Links[i].Match[j])
+			c.match(index(index("links", i)+".match", j), &c.s.Links[i].Match[j], c.released(c.s.Links[i].Name))
 		}
 	}
 	for i := range c.s.Timeline {

@@ -65,6 +65,8 @@ func (c *checker) onLinks(path string, a *Action) {
 	check := c.change
 	switch a.Do {
 	case SetLoss, SetDelay, SetRate, Impair:
+	case AddMatch, MatchRelease:
+		check = c.matchAction
 	case BoxForget, BoxAddress, Captive:
 		check = c.box
 	default:

@@ -253,9 +253,12 @@ func (s *Scenario) fillAction(a *Action) {
 // CheckAction fills in what an action left out, as Load does for the timeline,
 // and checks it against a complete scenario. The error is of type Errors.
 func (s *Scenario) CheckAction(a *Action) error {
-	c := newChecker(&Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration, Files: s.Files, src: s.src, origin: s.origin})
+	c := newChecker(&Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration, Files: s.Files, Timeline: s.Timeline, src: s.src, origin: s.origin})
 	s.fillAction(a)
 	c.ranges(reflect.ValueOf(a).Elem(), "action")
+	if a.Do == AddMatch {
+		c.failf("action", "put it into the timeline", "a rule counts from the beginning of connections, so it must be known when the run begins")
+	}
 	if len(c.errs) == 0 {
 		c.group("action", a)
 	}

@@ -129,6 +129,8 @@ const (
 	BoxForget     ActionKind = "box_forget"
 	BoxAddress    ActionKind = "box_address"
 	Captive       ActionKind = "captive"
+	AddMatch      ActionKind = "match"
+	MatchRelease  ActionKind = "match_release"
 	Leak          ActionKind = "leak"
 	ReleaseLeak   ActionKind = "release"
 	BrokerPublish ActionKind = "broker_publish"
@@ -152,6 +154,7 @@ func (ActionKind) Values() []string {
 	return []string{
 		string(Blackhole), string(LinkDown), string(TxError), string(SetLoss), string(SetDelay), string(SetRate),
 		string(Impair), string(BoxForget), string(BoxAddress), string(Captive),
+		string(AddMatch), string(MatchRelease),
 		string(Leak), string(ReleaseLeak), string(BrokerPublish), string(ResetDevice), string(PowerCut),
 		string(BrokerCrash), string(BrokerForget), string(BrokerRefuse), string(BrokerDelayConnack), string(BrokerDelayAcks),
 		string(BrokerAcks), string(BrokerStopReading), string(BrokerSplit), string(BrokerCoalesce), string(BrokerGarbage),

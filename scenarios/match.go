@@ -40,7 +40,7 @@ type Match struct {
 	Dup *bool `yaml:"dup" alt:"true"`
 	// With delay: by how much.
 	By Duration `yaml:"by" min:"1ns" max:"4h" alt:"2s"`
-	// With hold: how many frames pass before it does, up to 1000000.
+	// With hold: how many frames pass before it does, up to 1000000. Default: it waits until the timeline releases it (match_release), or ends the rule.
 	Frames int `yaml:"frames" min:"1" max:"1000000" alt:"4"`
 	// With corrupt: which byte, from 0; of the message, or else of the TCP payload.
 	Byte *int `yaml:"byte" min:"0" max:"1000000" alt:"3"`
@@ -179,8 +179,13 @@ func (m *Match) Rule() match.Rule {
 	return r
 }
 
-// matchKeys are the keys of a rule that go only with some others.
-func (c *checker) match(path string, m *Match) {
+// match checks a rule; ends reports whether something ends it or releases what it
+// holds.
+func (c *checker) match(path string, m *Match, ends bool) {
+	if m.Do == MatchAction(match.Drop) && m.Frame != 0 {
+		c.failf(path+".frame", fmt.Sprintf("write drop_frames: [%d] in up or down of the link", m.Frame), "frames that are dropped by their number have a list of their own")
+		return
+	}
 	chosen := c.matchChoice(path, m)
 	for _, k := range []struct {
 		key   string
@@ -213,7 +218,7 @@ func (c *checker) match(path string, m *Match) {
 		key string
 		set bool
 		eg  string
-	}{{match.Delay, "by", m.By != 0, "by: 5s"}, {match.Hold, "frames", m.Frames != 0, "frames: 3"}, {match.Corrupt, "byte", m.Byte != nil, "byte: 3"}} {
+	}{{match.Delay, "by", m.By != 0, "by: 5s"}, {match.Hold, "frames", m.Frames != 0 || ends, "frames: 3, or release it in the timeline"}, {match.Corrupt, "byte", m.Byte != nil, "byte: 3"}} {
 		if m.Do == MatchAction(k.do) && !k.set {
 			c.failf(path, "add it, as in "+k.eg, "%s lacks the key %q", m.Do, k.key)
 			chosen = false
@@ -274,6 +279,35 @@ func (c *checker) readable(path string) {
 		c.failf(path, advice, "MQTT messages cannot be seen: the devices speak TLS")
 	case c.s.Broker.Port == portMQTTS:
 		c.failf(path, advice, "MQTT messages cannot be seen: the broker's port %d is TLS", portMQTTS)
+	}
+}
+
+// released reports whether the timeline releases what rules of a link hold.
+func (c *checker) released(link string) bool {
+	return slices.ContainsFunc(c.s.Timeline, func(a Action) bool { return a.Do == MatchRelease && a.Link == link })
+}
+
+// matchAction checks an action on the rules of a link.
+func (c *checker) matchAction(path string, a *Action) {
+	l := c.s.Link(a.Link)
+	if l == nil {
+		return // reported
+	}
+	rules := len(l.Match)
+	for i := range c.s.Timeline {
+		if b := &c.s.Timeline[i]; b.Do == AddMatch && b.Link == a.Link {
+			rules++
+		}
+	}
+	switch {
+	case a.Do == MatchRelease && rules == 0:
+		c.failf(path, "give the link match: with a rule that holds frames", "the link %s has no rules", a.Link)
+	case a.Do == AddMatch && a.Rule == nil:
+		c.failf(path, "add rule: {do: drop, message: PUBACK}", "match lacks its rule")
+	case a.Do == AddMatch && rules > match.MaxRules:
+		c.failf(path, "remove some", "the link %s has %d rules, which is more than %d", a.Link, rules, match.MaxRules)
+	case a.Do == AddMatch:
+		c.match(path+".rule", a.Rule, a.For > 0 || c.released(a.Link))
 	}
 }
 

@@ -31,7 +31,7 @@ func TestARuleOfALinkIsWhatWasWritten(t *testing.T) {
 		{"{do: corrupt, message: CONNACK, byte: 3}", match.Rule{Do: match.Corrupt, Message: codec.CONNACK, Byte: 3, Copies: 1, Up: true, Down: true}},
 		{"{do: hold, tcp: SYN+ACK, frames: 2, copies: 2}", match.Rule{Do: match.Hold, TCP: "SYN+ACK", Frames: 2, Copies: 2, Up: true, Down: true}},
 		{"{do: duplicate, bytes: 10..20, direction: up}", match.Rule{Do: match.Duplicate, Bytes: &match.Range{From: 10, To: 20}, Copies: 1, Up: true}},
-		{"{do: drop, frame: 17, direction: up}", match.Rule{Do: match.Drop, Frame: 17, Up: true}},
+		{"{do: duplicate, frame: 17, direction: up}", match.Rule{Do: match.Duplicate, Frame: 17, Up: true}},
 	} {
 		sc, err := Load("x.yaml", []byte(strings.Replace(matchFile, "RULE", c.text, 1)))
 		if err != nil {
@@ -62,9 +62,10 @@ func TestWrongRulesOfALinkHaveAPlace(t *testing.T) {
 		{"{do: drop, message: PUBACK, copies: none}", "6:45", `"none" is no number of copies`, "first, all or a number"},
 		{"{do: drop, tcp: SYNACK}", "6:25", `"SYNACK" are not TCP flags`, "SYN+ACK"},
 		{"{do: drop, bytes: 9..3}", "6:27", `"9..3" is not a range of bytes`, "0..99"},
-		{"{do: drop, frame: 3, nth: 2}", "6:35", "nth does nothing beside frame", "remove it"},
+		{"{do: drop, frame: 17, direction: up}", "6:27", "a list of their own", "drop_frames: [17]"},
+		{"{do: delay, frame: 3, nth: 2}", "6:36", "nth does nothing beside frame", "remove it"},
 		{"{do: delay, frame: 3}", "6:9", `delay lacks the key "by"`, "by: 5s"},
-		{"{do: drop, frame: 3, by: 2s}", "6:34", "by goes only with do: delay", "remove it"},
+		{"{do: duplicate, frame: 3, by: 2s}", "6:39", "by goes only with do: delay", "remove it"},
 		{"{do: corrupt, message: CONNACK}", "6:9", `corrupt lacks the key "byte"`, "byte: 3"},
 		{"{do: hold, frame: 3}", "6:9", `hold lacks the key "frames"`, "frames: 3"},
 		{"{do: drop, message: PINGREQ, id: 3}", "6:42", "id goes only with a message that has a packet identifier", "remove it"},

@@ -21,6 +21,8 @@ import (
 //	box_forget          Link: its middlebox knows no connection any more
 //	box_address         Link, Address: its nat has another address
 //	captive             For, Link: its middlebox resets every TCP connection and passes nothing
+//	match               For, Link, Rule: the rule holds, and counts, from then on
+//	match_release       Link: what its rules hold goes on
 //	leak                For, Device, Packets
 //	release             Device, Packets
 //	broker_publish      Topic, Message
@@ -70,6 +72,8 @@ type Action struct {
 	Change *Change `yaml:"change" alt:"{loss: 50%}"`
 	// The address that the nat has from then on, in the broker's network.
 	Address netip.Addr `yaml:"address" alt:"10.0.0.91"`
+	// The rule of the link that holds from then on, with the keys of those in match.
+	Rule *Match `yaml:"rule" alt:"{do: drop, message: PUBACK}"`
 	// The device that it happens to. Default: the only one; with what happens to the broker, every one.
 	Device string `yaml:"device" min:"1"`
 	// Several devices that it happens to, or to whose links it does; with what happens to the broker, to whose connections.
@@ -135,6 +139,8 @@ var actionKeys = map[ActionKind][]string{
 	BoxForget:     {"link", "devices", "group"},
 	BoxAddress:    {"address!", "link"},
 	Captive:       {"for", "link", "devices", "group"},
+	AddMatch:      {"rule!", "for", "link"},
+	MatchRelease:  {"link"},
 	Leak:          {"packets!", "for", "device", "devices", "group"},
 	ReleaseLeak:   {"packets!", "device", "devices", "group"},
 	BrokerPublish: {"topic!", "payload", "size", "qos", "retain"},

@@ -121,7 +121,7 @@ func (c *checker) sameTarget(a, b *Action) bool {
 		return c.meet(a, b)
 	case a.Do.IsBrokerFault():
 		return a.Do == b.Do && c.meet(a, b)
-	case a.Do == Leak || a.Do == ReleaseLeak || a.Do == BrokerPublish || a.Do != b.Do:
+	case a.Do == Leak || a.Do == ReleaseLeak || a.Do == BrokerPublish || a.Do == AddMatch || a.Do != b.Do:
 		return false
 	}
 	aUp, aDown := a.Way.Takes()

@@ -162,7 +162,7 @@ devices:
     mqtt: {login: {user: u}, will: {topic: w}}
     steps: [connect, {publish: {topic: t}}, {subscribe: {topic: t}}, {unsubscribe: {topic: t}}, message_get,
       {sleep: 1s}, {wait_for: {event: acked}}, {every: {period: 1s, count: 1, do: [connect]}}, {repeat: {times: 1, do: [connect]}}, {login: {user: u}}, {will: {topic: w}}]
-links: [{name: l, match: [{do: drop, message: PUBLISH}, {do: drop, tcp: SYN}, {do: drop, bytes: 1..2}, {do: drop, frame: 3}, {do: delay, tcp: FIN, by: 1s}, {do: hold, tcp: FIN, frames: 1}, {do: corrupt, tcp: FIN, byte: 0}], delay: 50ms, states: [{dwell: 1s}, {dwell: 1s}]}]
+links: [{name: l, match: [{do: drop, message: PUBLISH}, {do: drop, tcp: SYN}, {do: drop, bytes: 1..2}, {do: duplicate, frame: 3}, {do: delay, tcp: FIN, by: 1s}, {do: hold, tcp: FIN, frames: 1}, {do: corrupt, tcp: FIN, byte: 0}], delay: 50ms, states: [{dwell: 1s}, {dwell: 1s}]}]
 broker: {users: [{name: u}]}
 timeline: [{at: 1s, do: loss, value: 1%}]
 expect: [{text: x, that: published >= 0}]

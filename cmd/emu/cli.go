@@ -97,7 +97,7 @@ the command line or a scenario is wrong, 3 when the machine lacks something
 		return usagef("%w; see %s --help%s", err, cmd.CommandPath(), nearFlag(cmd, err))
 	})
 	root.AddCommand(c.runCommand(), c.sweepCommand(), c.mergeCommand(), c.exploreCommand(), c.shrinkCommand(), c.reportCommand(), c.validateCommand(), c.listCommand(), c.showCommand(),
-		c.explainCommand(), c.brokerCommand(), c.certsCommand(), c.quirksCommand(), c.presetsCommand(), c.netemCommand(), c.schemaCommand(), c.completionCommand(), c.versionCommand())
+		c.explainCommand(), c.brokerCommand(), c.certsCommand(), c.quirksCommand(), c.presetsCommand(), c.netemCommand(), c.conformanceCommand(), c.schemaCommand(), c.completionCommand(), c.versionCommand())
 	root.InitDefaultHelpCmd()
 	return root
 }

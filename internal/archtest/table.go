@@ -33,7 +33,7 @@ var layers = map[string]Layer{
 	"link/netem":       {Row: 2},
 	"link/traces":      {Row: 2},
 	"link/radio":       {Row: 2},
-	"link/conformance": {Row: 2},
+	"link/conformance": {Row: 3},
 	"link/decisions":   {Row: 2},
 	"mqtt/codec":       {Row: 2},
 

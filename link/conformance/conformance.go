@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"hilnet/link"
@@ -13,11 +14,18 @@ import (
 // each model, with seed 0.
 type Options struct {
 	Seed    uint64
-	Packets int // of each model; 0: 1,000,000, and at least 10,000
+	Packets int // of each model; 0: DefaultPackets, and MinPackets at least
 }
 
 // DefaultPackets is the number of packets for each model.
 const DefaultPackets = 1_000_000
+
+// MinPackets are needed for the statistics to mean something, and MaxPackets fit
+// into memory.
+const (
+	MinPackets = 10_000
+	MaxPackets = 5_000_000
+)
 
 // MaxZ is how many standard errors an observation may be away from its formula:
 // a right model exceeds it 7 times in a million.
@@ -27,6 +35,7 @@ const MaxZ = 4.5
 type Row struct {
 	Model     string
 	Statistic string
+	Packets   int // that were sent
 	Expected  float64
 	Observed  float64
 	// Z is the distance in standard errors; for a distribution it is a number that
@@ -43,17 +52,30 @@ func (r Row) String() string {
 	if !r.OK() {
 		verdict = "WRONG"
 	}
-	return fmt.Sprintf("%-22s %-34s %12.6g %12.6g %7.2f %s", r.Model, r.Statistic, r.Expected, r.Observed, r.Z, verdict)
+	return fmt.Sprintf(rowFormat, r.Model, r.Statistic, fmt.Sprint(r.Packets), fmt.Sprintf("%.6g", r.Expected), fmt.Sprintf("%.6g", r.Observed), fmt.Sprintf("%.2f", r.Z), verdict)
 }
+
+const rowFormat = "%-24s %-49s %8s %10s %10s %6s  %s"
 
 // Header is the line above rows.
 func Header() string {
-	return fmt.Sprintf("%-22s %-34s %12s %12s %7s", "model", "statistic", "expected", "observed", "z")
+	return strings.TrimRight(fmt.Sprintf(rowFormat, "model", "statistic", "packets", "expected", "observed", "z", ""), " ")
 }
 
-// Run measures every model and returns its rows, always in the same order.
+// Run measures every model and returns its rows, always in the same order: first
+// the vectors, which must be exact, then the statistics.
 func Run(o Options) ([]Row, error) {
+	if o.Packets < 0 || o.Packets > MaxPackets {
+		return nil, fmt.Errorf("conformance: %d packets are not between %d and %d", o.Packets, MinPackets, MaxPackets)
+	}
 	var rows []Row
+	for _, v := range vectors() {
+		r, err := v.run()
+		if err != nil {
+			return rows, err
+		}
+		rows = append(rows, r)
+	}
 	for _, m := range models() {
 		r, err := m.run(o, nil)
 		if err != nil {
@@ -66,12 +88,12 @@ func Run(o Options) ([]Row, error) {
 
 // A model is a configuration and what its packets must look like.
 type model struct {
-	name   string
-	cfg    link.DirectionConfig
-	gap    time.Duration // between packets
-	size   int
-	divide int // send Packets/divide
-	judge  func(*record) []Row
+	name  string
+	cfg   link.DirectionConfig
+	gap   time.Duration // between packets
+	size  int
+	times int // send so many times as many: what is rare needs more
+	judge func(*record) []Row
 }
 
 // run sends the packets. spoil, in tests, makes the model a wrong one.
@@ -80,7 +102,7 @@ func (m model) run(o Options, spoil func(*link.DirectionConfig)) ([]Row, error) 
 	if n == 0 {
 		n = DefaultPackets
 	}
-	n = max(10_000, n/max(1, m.divide))
+	n = max(MinPackets, n) * max(1, m.times)
 	cfg := m.cfg
 	if spoil != nil {
 		spoil(&cfg)
@@ -91,7 +113,7 @@ func (m model) run(o Options, spoil func(*link.DirectionConfig)) ([]Row, error) 
 	}
 	rows := m.judge(r)
 	for i := range rows {
-		rows[i].Model = m.name
+		rows[i].Model, rows[i].Packets = m.name, n
 	}
 	return rows, nil
 }

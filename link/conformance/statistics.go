@@ -72,6 +72,17 @@ func (r *record) loss(p, both float64) []Row {
 	return []Row{r.share("lost", p, lost), r.share("lost, and the one before too", both, pairs)}
 }
 
+// follows compares how often a packet is lost, or not, behind one that was lost,
+// or not.
+func (r *record) follows(what string, p float64, before, then bool) Row {
+	return r.mean(what, p, func(i int) (float64, bool) {
+		if i == 0 || r.lost[i-1] != before {
+			return 0, false
+		}
+		return is(r.lost[i] == then), true
+	})
+}
+
 // gilbertElliott compares losses with the model's formulas: the rate by the
 // effective number of packets, and the autocorrelation at three distances.
 func (r *record) gilbertElliott(g link.GilbertElliott) []Row {

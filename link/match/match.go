@@ -142,6 +142,32 @@ func New(cfg Config) (*Matcher, error) {
 	return m, nil
 }
 
+// Link returns the name of the link that the rules are for.
+func (m *Matcher) Link() string { return m.link }
+
+// Switch puts the rule with this number, from 1, to work, and then it begins to
+// count; or it ends the rule, releases what that holds, and forgets the copies that
+// it waits for. Nothing happens to a rule that is so already.
+func (m *Matcher) Switch(number int, on bool) {
+	r := m.rules[number-1]
+	if r.Off == !on {
+		return
+	}
+	r.Off, r.seen, r.targets = !on, [2]uint64{}, nil
+	if !on {
+		m.release(func(h *held) bool { return h.rule == r })
+	}
+}
+
+// Release sends on what rules hold, in the order in which it came.
+func (m *Matcher) Release() { m.release(func(*held) bool { return true }) }
+
+func (m *Matcher) release(which func(*held) bool) {
+	for _, w := range m.ways {
+		w.free(which)
+	}
+}
+
 // Attach puts the rules into both directions of a link, before any frame enters.
 func (m *Matcher) Attach(l *link.Link) error {
 	m.link = l.Name
@@ -210,7 +236,8 @@ func (w *way) index() int {
 	return 1
 }
 
-func (r *rule) takes(w *way) bool { return w.up && r.Up || !w.up && r.Down }
+// takes reports whether the rule is at work on frames of this way.
+func (r *rule) takes(w *way) bool { return !r.Off && (w.up && r.Up || !w.up && r.Down) }
 
 // hit notes that a rule has chosen the frame that enters.
 func (w *way) hit(r *rule, nth uint64, text string, begin, payload int64) {

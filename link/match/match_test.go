@@ -394,7 +394,8 @@ func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 		{Do: match.Drop, Up: true, Frame: 3, Copies: 2},
 		{Do: match.Drop, Up: true, Frame: 3, By: 1},
 		{Do: match.Delay, Up: true, Frame: 3},
-		{Do: match.Hold, Up: true, Frame: 3},
+		{Do: match.Hold, Up: true, Frame: 3, Frames: -1},
+		{Do: match.Drop, Up: true, Frame: 3, Frames: 2},
 		{Do: match.Drop, Up: true, Frame: 3, Byte: 1},
 		{Do: match.Drop, Up: true, TCP: "SYN", ID: 3},
 	} {

@@ -19,7 +19,7 @@ type Action string
 const (
 	Drop      Action = "drop"
 	Delay     Action = "delay"     // it arrives By later; others overtake it
-	Hold      Action = "hold"      // it waits until Frames others have passed
+	Hold      Action = "hold"      // it waits until Frames others have passed, or until it is released
 	Corrupt   Action = "corrupt"   // the bits of one byte are flipped, and the TCP checksum is made right
 	Duplicate Action = "duplicate" // a copy goes in front of it
 )
@@ -56,8 +56,10 @@ type Rule struct {
 	Copies int    // how many of its copies, the first one included; 0: 1; AllCopies
 
 	By     time.Duration // with Delay
-	Frames int           // with Hold
+	Frames int           // with Hold; 0: it waits for Matcher.Release or the end of the rule
 	Byte   int           // with Corrupt: of the message, else of the TCP payload, from 0
+
+	Off bool // it does nothing until Matcher.Switch
 }
 
 // A Range is the bytes From to To of a TCP stream, both included, from 0, the
@@ -154,8 +156,8 @@ func (r *Rule) validateAction() error {
 	switch {
 	case (r.Do == Delay) != (r.By != 0) || r.By < 0 || r.By > MaxDelay:
 		return fmt.Errorf("match: %s by %v: a delay needs a time up to %v, the others none", r.Do, r.By, MaxDelay)
-	case (r.Do == Hold) != (r.Frames != 0) || r.Frames < 0 || r.Frames > MaxFrames:
-		return fmt.Errorf("match: %s for %d frames: a hold needs 1 to %d, the others none", r.Do, r.Frames, MaxFrames)
+	case r.Do != Hold && r.Frames != 0 || r.Frames < 0 || r.Frames > MaxFrames:
+		return fmt.Errorf("match: %s for %d frames: a hold takes 0 to %d, the others none", r.Do, r.Frames, MaxFrames)
 	case r.Do != Corrupt && r.Byte != 0 || r.Byte < 0 || r.Byte > MaxByte:
 		return fmt.Errorf("match: %s byte %d: corrupt needs one from 0 to %d, the others none", r.Do, r.Byte, MaxByte)
 	}
@@ -207,6 +209,10 @@ func (r *Rule) String() string {
 	case Delay:
 		fmt.Fprintf(&b, " by %v", r.By)
 	case Hold:
+		if r.Frames == 0 {
+			b.WriteString(" until it is released")
+			break
+		}
 		fmt.Fprintf(&b, " for %d frames", r.Frames)
 	case Corrupt:
 		fmt.Fprintf(&b, " byte %d", r.Byte)

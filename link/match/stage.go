@@ -14,7 +14,8 @@ const copyNumber = 2
 // A held frame waits until others have passed.
 type held struct {
 	f    *link.Frame
-	left int
+	rule *rule
+	left int // frames that pass before it does; 0: it is not counted
 }
 
 // build makes the stage.
@@ -74,7 +75,7 @@ func (w *way) act(h *hit, f *link.Frame, others string) (gone bool) {
 		})
 		return true
 	case Hold:
-		w.held = append(w.held, held{f, h.rule.Frames})
+		w.held = append(w.held, held{f, h.rule, h.rule.Frames})
 		return true
 	case Duplicate:
 		w.next.Put(w.env.Duplicate(f, copyNumber))
@@ -86,20 +87,32 @@ func (w *way) act(h *hit, f *link.Frame, others string) (gone bool) {
 // pass sends a frame on, and behind it those that have waited for it.
 func (w *way) pass(f *link.Frame) {
 	w.next.Put(f)
+	w.free(func(h *held) bool {
+		if h.left == 0 {
+			return false
+		}
+		h.left--
+		return h.left == 0
+	})
+}
+
+// free sends on those that are due.
+func (w *way) free(due func(*held) bool) {
 	if len(w.held) == 0 {
 		return
 	}
-	var due []*link.Frame
+	var free []*link.Frame
 	rest := w.held[:0]
-	for _, h := range w.held {
-		if h.left--; h.left == 0 {
-			due = append(due, h.f)
+	for i := range w.held {
+		if h := &w.held[i]; due(h) {
+			free = append(free, h.f)
 		} else {
-			rest = append(rest, h)
+			rest = append(rest, *h)
 		}
 	}
+	clear(w.held[len(rest):])
 	w.held = rest
-	for _, g := range due {
+	for _, g := range free {
 		w.next.Put(g)
 	}
 }
