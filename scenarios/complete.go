@@ -253,7 +253,7 @@ func (s *Scenario) fillAction(a *Action) {
 // CheckAction fills in what an action left out, as Load does for the timeline,
 // and checks it against a complete scenario. The error is of type Errors.
 func (s *Scenario) CheckAction(a *Action) error {
-	c := newChecker(&Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration, Files: s.Files, Timeline: s.Timeline})
+	c := newChecker(&Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration, Files: s.Files, Timeline: s.Timeline, src: s.src, origin: s.origin})
 	s.fillAction(a)
 	c.ranges(reflect.ValueOf(a).Elem(), "action")
 	if a.Do == AddMatch {
