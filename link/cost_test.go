@@ -3,6 +3,7 @@ package link_test
 import (
 	"fmt"
 	"hash/fnv"
+	"runtime"
 	"testing"
 	"time"
 
@@ -50,11 +51,11 @@ func TestNoStageAllocatesInSteadyState(t *testing.T) {
 	}
 }
 
-func TestTenThousandLinksFitInOneWorld(t *testing.T) {
+// tenThousandLinks is a world of them.
+func tenThousandLinks(t testing.TB, sink link.Sink) (*sim.Loop, []*link.Link) {
+	t.Helper()
 	loop := sim.NewLoop(sim.Config{Seed: 1})
 	w := link.World{Loop: loop, IDs: new(link.IDs)}
-	came := 0
-	sink := link.SinkFunc(func(f *link.Frame) { came++; f.Release() })
 	links := make([]*link.Link, 10_000)
 	way := link.DirectionConfig{Loss: .01, Delay: 20 * time.Millisecond, Jitter: link.JitterConfig{Spread: time.Millisecond, Distribution: link.Pareto()},
 		Shaper: link.ShaperConfig{RateBitsPerSecond: 1e6}}
@@ -66,6 +67,12 @@ func TestTenThousandLinksFitInOneWorld(t *testing.T) {
 		l.Connect(sink, sink)
 		links[i] = l
 	}
+	return loop, links
+}
+
+func TestTenThousandLinksFitInOneWorld(t *testing.T) {
+	came := 0
+	loop, links := tenThousandLinks(t, link.SinkFunc(func(f *link.Frame) { came++; f.Release() }))
 	for range 2 {
 		for _, l := range links {
 			l.Up.Put(link.NewFrame(100))
@@ -105,6 +112,27 @@ func BenchmarkImpairments(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "packets/s")
+}
+
+// BenchmarkTenThousandLinks is a packet on one of 10,000 links with loss, jitter,
+// rate and queue, all of which have packets under way.
+func BenchmarkTenThousandLinks(b *testing.B) {
+	loop, links := tenThousandLinks(b, link.SinkFunc((*link.Frame).Release))
+	var after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		links[i%len(links)].Up.Put(link.NewFrame(100))
+		i++
+		if err := loop.Run(loop.Now().Add(time.Microsecond)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "packets/s")
+	b.ReportMetric(float64(after.HeapAlloc)/float64(len(links)), "B/link")
+	runtime.KeepAlive(links)
 }
 
 // The tables come from floating-point functions; their integers must be the
