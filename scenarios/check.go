@@ -75,11 +75,13 @@ func (c *checker) dropFrames() {
 				path := index(join(join(index("links", i), way.key), "drop_frames"), k)
 				c.fail(path, hint("write 1 for the first frame", "there is no frame 0: they are counted from 1"))
 			}
+			seen := make(map[uint64]bool, len(way.frames))
 			for k, n := range way.frames {
-				if slices.Index(way.frames, n) < k {
+				if seen[n] {
 					path := index(join(join(index("links", i), way.key), "drop_frames"), k)
 					c.fail(path, hint("remove one of them", "frame %d stands here twice", n))
 				}
+				seen[n] = true
 			}
 		}
 	}
