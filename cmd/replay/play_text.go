@@ -96,12 +96,24 @@ func writePlayedConversation(line func(string, ...any), c *play.Conversation, me
 	if c.MoreNotListed > 0 {
 		line("  and         %d more", c.MoreNotListed)
 	}
+	left := maxAbsent
 	for _, m := range c.Messages {
-		if messages || m.Status == "missing" || m.Status == "not sent" || m.Status == "skipped" {
+		absent := m.Status == "missing" || m.Status == "not sent" || m.Status == "skipped"
+		if absent && !messages {
+			left--
+		}
+		if messages || absent && left >= 0 {
 			line("  %-11s %s %s (frame %d, %s)%s", m.Status, m.From, m.Event, m.Frame, causeText(m.Rule, m.Cause, m.Gap), playedAt(&m))
 		}
 	}
+	if left < 0 {
+		line("  and         %d more that were not there: --messages or --json lists all", -left)
+	}
 }
+
+// maxAbsent bounds the messages of a conversation that are shown because they were
+// not there.
+const maxAbsent = 40
 
 func playedAt(m *play.Message) string {
 	switch {

@@ -264,6 +264,7 @@ func (g *gatherer) Message(m *flow.Message) {
 		if len(g.drafts) >= g.limits.Conversations {
 			d.over = true
 			g.script.Unlisted++
+			g.cuts -= len(d.side[0].cuts) + len(d.side[1].cuts)
 			d.events, d.side[0].cuts, d.side[1].cuts = nil, nil, nil
 			return
 		}
@@ -308,6 +309,7 @@ func (g *gatherer) Notice(n *flow.Notice) {
 		if d == nil || d.mqtt || d.over {
 			return
 		}
+		g.cuts -= len(d.side[0].cuts) + len(d.side[1].cuts) // nobody needs them
 		switch {
 		case n.Conversation.Protocol == flow.ProtocolTLS:
 			g.script.TLS++
