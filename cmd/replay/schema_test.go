@@ -21,6 +21,8 @@ var schemas = []struct {
 }{
 	{"analysis.schema.json", "What replay analyze --json prints, format hilnet-analysis version 1", &analysisDocument{}},
 	{"comparison.schema.json", "What replay compare --json prints, format hilnet-comparison version 1", &compareDocument{}},
+	{"play.schema.json", "What replay play --json prints, format hilnet-play version 1", &playDocument{}},
+	{"play-plan.schema.json", "What replay play --plan --json prints, format hilnet-play-plan version 1", &planDocument{}},
 }
 
 // The committed schemas are what the types say; -update writes them.
@@ -28,7 +30,7 @@ func TestTheSchemasAreThoseOfTheTypes(t *testing.T) {
 	root := linktest.Root(t)
 	for _, s := range schemas {
 		r := &generator.Reflector{Anonymous: true, AllowAdditionalProperties: true}
-		for _, pkg := range []string{"pcaps/analyze", "replay/compare", "cmd/replay"} {
+		for _, pkg := range []string{"pcaps/analyze", "replay/compare", "replay/play", "cmd/replay"} {
 			if err := r.AddGoComments("hilnet", filepath.Join(root, pkg)); err != nil {
 				t.Fatal(err)
 			}
@@ -92,8 +94,13 @@ func TestDocumentsAreWhatTheirSchemasSay(t *testing.T) {
 		schema := compiled(t, s.file)
 		for n, recording := range recordings {
 			args := []string{"analyze", "--json", recording, recordings[0]}
-			if i == 1 {
+			switch i {
+			case 1:
 				args = []string{"compare", "--json", recording, recordings[(n+1)%len(recordings)]}
+			case 2:
+				args = []string{"play", "--json", mqttCaptures(t)[n], "--as", "client", "--against", "model", "--synthetic"}
+			case 3:
+				args = []string{"play", "--json", recording, "--as", "broker", "--plan"}
 			}
 			_, out := call(t, args...)
 			doc, err := jsonschema.UnmarshalJSON(strings.NewReader(out))
