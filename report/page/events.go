@@ -161,10 +161,17 @@ func (b *Builder) follow(e *trace.Event, lane int) {
 			b.begin(lane, "link", e.Text, e.T, true)
 		}
 	case trace.KindAction:
+		track := "timeline"
+		switch e.Node {
+		case b.head.Lanes[lane].Link:
+			track = "link"
+		case name:
+			track = "device"
+		}
 		if what, over := strings.CutPrefix(e.Text, "end of "); over {
-			b.end(lane, "link", what, e.T)
+			b.end(lane, track, what, e.T)
 		} else if strings.Contains(e.Text, " for ") {
-			b.begin(lane, "link", e.Text, e.T, true)
+			b.begin(lane, track, e.Text, e.T, true)
 		}
 	}
 }

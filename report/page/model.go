@@ -34,9 +34,10 @@ type Head struct {
 	Judged bool `json:"judged"`
 	// Live says that chunks are still to come, by the function hilnet.add of the
 	// page's script.
-	Live   bool   `json:"live,omitempty"`
-	Length int64  `json:"length"` // ns
-	Lanes  []Lane `json:"lanes"`
+	Live    bool   `json:"live,omitempty"`
+	Foreign bool   `json:"foreign,omitempty"` // a capture that hilnet did not make
+	Length  int64  `json:"length"`            // ns
+	Lanes   []Lane `json:"lanes"`
 	// Versions of what decides the outcome.
 	Versions []Named  `json:"versions"`
 	Scenario string   `json:"scenario"` // resolved
@@ -218,7 +219,7 @@ type Series struct {
 // A Band is a state that lasted.
 type Band struct {
 	Lane  int    `json:"lane"`
-	Track string `json:"track"` // link, nic, session or power
+	Track string `json:"track"` // link, nic, session, power, device or timeline
 	State string `json:"state"`
 	From  int64  `json:"from"`
 	To    int64  `json:"to"`

@@ -193,14 +193,17 @@ func versions(info *captureInfo) []Named {
 // of each capture.
 func (b *Builder) lanes(sc *scenarios.Scenario, captures []string) {
 	b.head.Lanes = []Lane{}
-	if sc == nil {
+	switch {
+	case sc == nil && len(captures) == 1:
+		b.head.Lanes = append(b.head.Lanes, Lane{Device: "client", Link: "network", Peer: "server"})
+	case sc == nil:
 		for _, c := range captures {
 			name := filepath.Base(run(c))
 			if b.lane(name) < 0 {
 				b.head.Lanes = append(b.head.Lanes, Lane{Device: name, Link: "network", Peer: "peer"})
 			}
 		}
-	} else {
+	default:
 		for i := range sc.Devices {
 			d := &sc.Devices[i]
 			lane := Lane{Device: d.Name, Link: "link", Peer: "broker", Total: int(d.Pool.Packets)}
@@ -210,7 +213,7 @@ func (b *Builder) lanes(sc *scenarios.Scenario, captures []string) {
 				}
 			}
 			b.head.Lanes = append(b.head.Lanes, lane)
-			if _, taken := b.clients[d.MQTT.ClientID]; !taken {
+			if _, taken := b.clients[d.MQTT.ClientID]; !taken && i < MaxLanes {
 				b.clients[d.MQTT.ClientID] = i
 			}
 		}
@@ -287,6 +290,8 @@ func (b *Builder) readTrace(s *Source, sc *scenarios.Scenario, info *captureInfo
 		b.head.Run = report.Run{Scenario: filepath.Base(b.nameOf(s)), Verdict: emu.Interrupted}
 		if info.run != nil {
 			b.head.Run.Seed = info.run.Seed
+		} else {
+			b.head.Foreign = true
 		}
 	}
 	if s.Trace == "" {

@@ -191,7 +191,7 @@ class Charts {
 
   paintBands(c, t) {
     const tracks = [...new Set(t.bands.map((b) => b.track))];
-    const names = {link: 'link', nic: 'interface', session: 'session', power: 'power'};
+    const names = {link: 'link', nic: 'interface', session: 'session', power: 'power', device: 'device', timeline: 'timeline'};
     tracks.forEach((track, k) => {
       const y = t.y + 4 + k * 18;
       c.fillStyle = colours.soft;

@@ -200,7 +200,7 @@ class Ladder {
   paintRows(c, g, top, h) {
     const from = Math.max(0, Math.floor((top - 26) / ROW)), to = Math.min(this.shown.length, Math.ceil((top + h) / ROW) + 1);
     const [a, b] = this.lanes(c, g, 26, Math.min(h, this.shown.length * ROW - top + 30));
-    const bands = view.model.bands.filter((x) => x.bad && x.lane === view.lane);
+    const bands = view.model.bands.filter((x) => x.bad && x.track === 'link' && x.lane === view.lane);
     for (let k = from; k < to; k++) {
       const i = this.shown[k], y = k * ROW - top + 28, t = this.timeOf(i);
       if (bands.some((x) => x.from <= t && t <= x.to)) this.bad(c, g, a, b, y, ROW);
@@ -224,7 +224,7 @@ class Ladder {
   paintTime(c, g, top, h) {
     const m = view.model, f = m.frames, y = (t) => t * this.scale - top + 28;
     const [a, b] = this.lanes(c, g, 26, Math.min(h, y(m.head.length) + 4));
-    for (const x of m.bands) if (x.bad && x.lane === view.lane && y(x.to) > 0 && y(x.from) < h) this.bad(c, g, a, b, Math.max(26, y(x.from)), Math.min(h, y(x.to)) - Math.max(26, y(x.from)));
+    for (const x of m.bands) if (x.bad && x.track === 'link' && x.lane === view.lane && y(x.to) > 0 && y(x.from) < h) this.bad(c, g, a, b, Math.max(26, y(x.from)), Math.min(h, y(x.to)) - Math.max(26, y(x.from)));
     const t0 = this.timeAt(-28), t1 = this.timeAt(h);
     c.textAlign = 'right';
     c.font = (g.narrow ? '10px ' : '11px ') + MONO;

@@ -17,10 +17,10 @@ function header(h) {
   const [icon, kind, means] = h.judged || h.run.error ? VERDICTS[h.run.verdict] || ['?', 'odd', ''] : ['?', 'odd', 'not judged: see what is missing, below'];
   const facts = [];
   const fact = (name, value) => facts.push(el('span', {}, el('span', {class: 'key'}, name), ' ', value));
-  if (h.kind === 'run') fact('seed', String(h.run.seed));
+  if (h.kind === 'run' && !h.foreign) fact('seed', String(h.run.seed));
   if (h.kind === 'sweep') fact('sweep of', plural(h.sweep.runs, 'run'));
   if (h.kind === 'explore') fact('explored, seed', String(h.run.seed));
-  if (h.length) fact('device time', duration(h.length));
+  if (h.length) fact(h.foreign ? 'length' : 'device time', duration(h.length));
   if (h.run.clock) fact('clock', h.run.clock);
   if (h.run.wall && h.kind === 'run') fact('took', duration(h.run.wall));
   return el('header', {},
@@ -143,7 +143,7 @@ function connections(h) {
   const heads = ['connection', 'direction', 'frames', 'bytes', 'sent again', 'dup. ACKs', 'out of order', 'zero window', 'most in flight', 'RTT least · mean · most'];
   const more = h.conversations.length > most ? el('p', {class: 'soft'}, 'and ' + (h.conversations.length - most) + ' more') : null;
   const notes = h.conversations.flatMap((c) => [...c.stalls, ...c.notes].map((n) => ({...n, c: c.id}))).sort((a, b) => a.t - b.t);
-  return el('section', {id: 'connections'}, el('h2', {}, 'Connections', el('span', {class: 'count'}, 'as ' + h.captures[0].file + ' has them, by Wireshark’s rules')),
+  return el('section', {id: 'connections'}, el('h2', {}, 'Connections', el('span', {class: 'count'}, (h.lanes.length > 1 ? 'as the devices’ captures have them' : 'as ' + h.captures[0].file + ' has them') + ', by Wireshark’s rules')),
     el('div', {class: 'scroll-x', tabindex: '0', role: 'region', 'aria-label': 'Connections'}, el('table', {class: 'connections'}, el('thead', {}, el('tr', {}, heads.map((x, i) => el('th', {scope: 'col', class: i > 1 ? 'num' : ''}, x)))), el('tbody', {}, rows))), more,
     notes.length ? el('details', {}, el('summary', {}, plural(notes.length, 'remark') + ' of the analysis: standstills, what was odd'), el('ul', {class: 'notes'}, notes.slice(0, 300).map((n) => el('li', {}, moment(n.t), ' ', el('span', {class: 'tag'}, n.kind.replaceAll('_', ' ')), ' #' + n.c + ' ' + n.text)), notes.length > 300 ? el('li', {}, 'and ' + (notes.length - 300) + ' more') : null)) : null);
 }
@@ -153,9 +153,11 @@ function origin(h) {
   const items = [];
   const item = (name, ...value) => items.push(el('dt', {}, name), el('dd', {}, value));
   if (h.run.command) item('again', copyable(h.run.command));
-  item('seed', String(h.run.seed));
+  if (!h.foreign) item('seed', String(h.run.seed));
   if (h.versions.length) item('versions', h.versions.map((v) => v.name + ' ' + v.value).join(', '));
-  if (h.captures.length) item('captures', el('ul', {}, h.captures.map((c) => el('li', {'data-capture': c.file}, el('code', {}, c.file), ' ' + plural(c.frames, 'frame') + ', ' + bytes(c.bytes) + (c.lost ? ', ' + grouped(c.lost) + ' of them lost on the link' : '')))));
+  const capture = (c) => el('li', {'data-capture': c.file}, el('code', {}, c.file), ' ' + plural(c.frames, 'frame') + ', ' + bytes(c.bytes) + (c.lost ? ', ' + grouped(c.lost) + ' of them lost on the link' : ''));
+  if (h.captures.length > 8) item('captures', el('details', {}, el('summary', {}, plural(h.captures.length, 'capture')), el('ul', {}, h.captures.map(capture))));
+  else if (h.captures.length) item('captures', el('ul', {}, h.captures.map(capture)));
   if (h.run.error) item('error', el('pre', {}, h.run.error));
   if (h.run.notes && h.run.notes.length) item('notes', el('ul', {}, h.run.notes.map((n) => el('li', {}, n))));
   if (h.missing.length) item('not on this page', el('ul', {class: 'missing'}, h.missing.map((n) => el('li', {}, n))));
