@@ -280,6 +280,15 @@ var findingCases = []struct {
 		0,
 	},
 	{
+		"tls_failed", 5 * time.Second, "TLS failed: expired (",
+		[][]trace.Event{
+			script(at(5000, trace.Event{Kind: trace.KindTLSFailed, Text: "expired", Status: 7}), connected(5000, 10, 0x10005)),
+			script(at(5000, trace.Event{Kind: trace.KindTLSFailed, Text: "expired"}), at(6000, goneEvent)),
+		},
+		[][]trace.Event{script(connected(5000, 10, 0x10005)), script(at(5000, trace.Event{Kind: trace.KindTLSFailed, Node: "nobody"}))},
+		0,
+	},
+	{
 		"refusal_taken_for_grant", 5 * time.Second, `the subscription to "t"`,
 		[][]trace.Event{script(at(5000, trace.Event{Kind: trace.KindSubscribed, Topic: "t", QoS: 0x80}))},
 		[][]trace.Event{script(at(5000, trace.Event{Kind: trace.KindSubscribed, Topic: "t", QoS: 1})),
@@ -288,9 +297,21 @@ var findingCases = []struct {
 	},
 }
 
+func overseenBy(oracle string, ms int) trace.Event {
+	return at(ms, trace.Event{Kind: trace.KindOracle, Stage: oracle, Count: int64(2 * time.Second), Text: "as it was seen"})
+}
+
 func TestEachKindOfFindingIsFoundAndNothingNearIt(t *testing.T) {
 	seen := map[string]bool{}
-	for _, c := range findingCases {
+	cases := slices.Clone(findingCases)
+	for _, name := range []string{oracleARP, oracleProgress, oracleTooSoon, oracleTooLate, oracleSendsDown, oracleISN} {
+		c := findingCases[0] // what an oracle has seen becomes a finding of its name, from when it began
+		c.name, c.moment, c.text, c.end = name, 4*time.Second, "as it was seen, 2 times in all", 0
+		c.yes = [][]trace.Event{script(overseenBy(name, 6000), overseenBy(name, 9000))}
+		c.near = [][]trace.Event{script(overseenBy("another", 6000))}
+		cases = append(cases, c)
+	}
+	for _, c := range cases {
 		seen[c.name] = true
 		t.Run(c.name, func(t *testing.T) {
 			end := time.Minute
