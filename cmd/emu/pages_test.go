@@ -23,7 +23,7 @@ var consoleBlock = regexp.MustCompile("(?ms)^```console( long)?\n(.*?)^```$")
 var wallTime = regexp.MustCompile(` in [0-9.]+(µs|ms|s),`)
 
 // The pages whose sessions are run.
-var pages = []string{"report.md", "pool-sizing.md", "guides/constrained-device.md", "guides/impairment-experiments.md", "guides/ci.md"}
+var pages = []string{"report.md", "pool-sizing.md", "guides/constrained-device.md", "guides/impairment-experiments.md", "guides/ci.md", "guides/field-capture-to-ci.md"}
 
 // What the pages show is what the commands print; -update writes it.
 func TestThePagesShowWhatTheCommandsPrint(t *testing.T) {
@@ -47,6 +47,9 @@ func checkPage(t *testing.T, name string, long bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if strings.Contains(string(page), "$ replay ") {
+		withReplay(t)
+	}
 	t.Chdir(t.TempDir())
 	sessions := 0
 	got := consoleBlock.ReplaceAllStringFunc(string(page), func(block string) string {
@@ -68,6 +71,18 @@ func checkPage(t *testing.T, name string, long bool) {
 		t.Errorf("the commands print something else than the page shows (go test ./cmd/emu -run Pages -update, with HILNET_SOAK=1 for the long ones):\n%s",
 			firstDifference(string(page), got))
 	}
+}
+
+// withReplay puts the other command on the path.
+func withReplay(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "replay"), "./cmd/replay")
+	cmd.Dir = linktest.Root(t)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 // session does the commands of a block again and returns the block with what

@@ -77,6 +77,9 @@ func (c *cli) extract(ctx context.Context, files []string, f *extractFlags) erro
 	var captures []*extract.Capture
 	for _, name := range files {
 		one, err := readCapture(ctx, name, cfg)
+		if errors.Is(err, extract.ErrTooLong) {
+			return fmt.Errorf("%s: %w (replay cut does)", name, err)
+		}
 		if err != nil {
 			return explainError(name, err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"hilnet/emu"
@@ -78,10 +77,11 @@ func (a *Again) compare(m *Making, r *rerun) {
 // repeats counts the PUBLISHes with DUP of the connections.
 func (s *session) repeats(k *Capture) int {
 	n := 0
-	for i := range k.messages {
-		m := &k.messages[i]
-		if m.Type == codec.PUBLISH && m.Flags&8 != 0 && slices.Contains(s.conns, m.Conversation) {
-			n++
+	for _, v := range s.conns {
+		for _, i := range s.of[v] {
+			if m := &k.messages[i]; m.Type == codec.PUBLISH && m.Flags&8 != 0 {
+				n++
+			}
 		}
 	}
 	return n

@@ -48,6 +48,10 @@ type walk struct {
 	clock  ackClock
 }
 
+// maxOpen bounds the segments that wait for an acknowledgement; beyond it nothing is
+// said of the oldest.
+const maxOpen = 4096
+
 // recall is how many covered chains are kept for what is said of them later.
 const recall = 256
 
@@ -102,6 +106,9 @@ func (k *walk) send(i int, p *packet) {
 	case after(p.end(), seq):
 		if !k.begun || after(p.end(), k.newest) {
 			k.newest, k.begun = p.end(), true
+		}
+		if len(k.open) == maxOpen {
+			k.open = slices.Delete(k.open, 0, 1)
 		}
 		k.open = append(k.open, &chain{
 			seq: seq, end: p.end(), sent: []int{i}, by: -1, waited: k.spoke && before(k.heard, k.peer), closed: k.window == 0,

@@ -67,7 +67,7 @@ func (d *identifier) of(p *packet) identity {
 			id.try++
 		}
 	}
-	const most = 1 << 12 // repetitions are near
+	const most = 256 // repetitions are near
 	spans := append(d.spans[own], span2{id.rel, id.rel + p.carries()})
 	d.spans[own] = spans[max(0, len(spans)-most):]
 	return id

@@ -1,7 +1,9 @@
 package extract
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"hilnet/wire"
@@ -17,6 +19,9 @@ type hole struct {
 	bytes    uint32
 	missing  int // packets missing where it opened, as IP identifications say; -1: not known
 }
+
+// maxHoles bounds the holes of a direction.
+const maxHoles = 1024
 
 // A receiver follows a direction whose sender is behind the tap.
 type receiver struct {
@@ -75,6 +80,10 @@ func (r *receiver) take(n int, p *packet) {
 	switch {
 	case !r.begun:
 	case after(p.seq, r.newest): // a hole opens
+		if len(r.holes) == maxHoles { // the oldest will not be closed any more
+			r.close(r.holes[0])
+			r.holes = r.holes[1:]
+		}
 		r.holes = append(r.holes, &hole{seq: r.newest, end: p.seq, bytes: p.seq - r.newest, at: p.at, missing: missing})
 	case p.carries() > 0 && before(p.seq, r.newest) && r.fill(p, ordered):
 		if missing > 0 {
@@ -219,9 +228,14 @@ func (r *receiver) tail(p *packet, missing int) {
 // before and one that came at a moment.
 func (r *receiver) due(at int64) int {
 	rtt := r.v.best[r.w.peer()]
-	n := 0
-	for _, i := range r.v.of[r.w.peer()] {
-		if p := &r.s.k.packets[i]; p.carries() > 0 && p.at > r.before-rtt-delayedACK && p.at+rtt-rtt/20 <= at {
+	n, list, packets := 0, r.v.of[r.w.peer()], r.s.k.packets
+	from, _ := slices.BinarySearchFunc(list, r.before-rtt-delayedACK+1, func(i int, t int64) int { return cmp.Compare(packets[i].at, t) })
+	for _, i := range list[from:min(len(list), from+maxOpen)] {
+		p := &packets[i]
+		if p.at+rtt-rtt/20 > at {
+			break
+		}
+		if p.carries() > 0 {
 			n++
 		}
 	}

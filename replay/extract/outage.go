@@ -9,6 +9,7 @@ import (
 const (
 	leastOutageFrames = 3
 	leastOutage       = time.Second
+	maxOutages        = 1000 // of a direction; more than that are losses
 )
 
 // A passage is a frame in the order of sending, and whether it passed.
@@ -96,7 +97,7 @@ func (c *Conditions) explain(o *Outage) {
 func runsOf(row []passage, duration int64) []Outage {
 	const lead = int64(50 * time.Millisecond)
 	var all []Outage
-	for i := 0; i < len(row); {
+	for i := 0; i < len(row) && len(all) < maxOutages; {
 		if row[i].passed {
 			i++
 			continue

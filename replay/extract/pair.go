@@ -283,9 +283,14 @@ func (p *pairing) alignGroup(w way, g *group, b *bounds) {
 			continue
 		}
 		best := -1
-		for i := range matches {
-			if matches[i].got >= 0 && sent[i] <= got[j] && got[j]-sent[i] <= 4*b.high {
-				best = i
+		for i, n := 0, len(sent); i < min(n, nearby) && best < 0; i++ {
+			// Those sent last are the likeliest.
+			k := last(sent, got[j]) - i
+			if k < 0 {
+				break
+			}
+			if matches[k].got >= 0 && got[j]-sent[k] <= 4*b.high {
+				best = k
 			}
 		}
 		switch {
@@ -296,6 +301,12 @@ func (p *pairing) alignGroup(w way, g *group, b *bounds) {
 		}
 	}
 	p.dir[w] = append(p.dir[w], matches...)
+}
+
+// last returns the last of the moments up to one, -1 if there is none.
+func last(sent []int64, at int64) int {
+	i, _ := slices.BinarySearch(sent, at+1)
+	return i - 1
 }
 
 // maxTable bounds the table that solve fills.
@@ -368,7 +379,7 @@ func (b *bounds) greedy(sent, got []int64, partner []int, taken []bool) {
 	next := 0
 	for j, t := range got {
 		best, off := -1, int64(math.MaxInt64)
-		for i := next; i < len(sent) && sent[i] <= t-b.low; i++ {
+		for i := next; i < min(len(sent), next+nearby) && sent[i] <= t-b.low; i++ {
 			if d := t - sent[i]; d <= b.high {
 				if o := d - b.expected(sent[i]); max(o, -o) < off {
 					best, off = i, max(o, -o)

@@ -22,6 +22,12 @@ const tick = 10 * time.Millisecond
 // ErrNoSession is a capture that does not show what the device's application does.
 var ErrNoSession = errors.New("extract: the capture shows no MQTT session of the device, in clear, so there is no scenario to make of it")
 
+// ErrTooMuch is a capture of more than a scenario holds.
+var ErrTooMuch = fmt.Errorf("extract: the device does more than %d things, connects more than %d times, or loses more than %d frames: cut the capture to a part of it", maxActs, maxConns, maxEffects)
+
+// maxEffects bounds the single frames that a scenario's link does something to.
+const maxEffects = 2000
+
 // A Plan says how to make a scenario.
 type Plan struct {
 	// Recorded makes the recording itself the broker; otherwise hilnet's broker
@@ -68,9 +74,15 @@ func (c *Conditions) Make(plan Plan) (*Making, error) {
 	if s := m.session; !s.broker.IsValid() || len(s.acts) == 0 || s.version == 0 && s.spoken() {
 		return nil, ErrNoSession
 	}
+	const mostComes = 1500
+	if s := m.session; len(s.acts) > maxActs || len(s.conns) > maxConns || len(s.comes) > mostComes {
+		return nil, ErrTooMuch
+	}
 	m.network()
 	if !plan.Chance && !plan.Recorded {
-		m.effects = c.effects()
+		if m.effects = c.effects(); len(m.effects) > maxEffects {
+			return nil, ErrTooMuch
+		}
 	}
 	return m, nil
 }
@@ -186,7 +198,7 @@ func (m *Making) about() []string {
 	s, c := m.session, m.c
 	all := []string{
 		fmt.Sprintf("What replay extract found in %s.", strings.Join(c.base(), " and ")),
-		fmt.Sprintf("In the capture: %d of %d messages acknowledged, %d connections; lost %s frames up and %s down.", s.acked, s.sent, len(s.conns), c.Up.Lost, c.Down.Lost),
+		fmt.Sprintf("In the capture: %d of %d messages acknowledged, connections: %d; lost %s frames up and %s down.", s.acked, s.sent, len(s.conns), c.Up.Lost, c.Down.Lost),
 	}
 	sure := "is like that of the profile"
 	if !m.print.Sure {

@@ -36,6 +36,8 @@ type session struct {
 
 	sent, acked, got int // messages
 	messages         map[codec.Type]int
+
+	of map[*flow.Conversation][]int // messages by connection; looked up only
 }
 
 type will struct {
@@ -77,6 +79,12 @@ type refusal struct {
 	code byte
 }
 
+// maxActs and maxConns bound what a scenario is made of.
+const (
+	maxActs  = 4500
+	maxConns = 1000
+)
+
 // A tap says when the device did what a capture shows.
 type tap struct {
 	k        *Capture
@@ -89,7 +97,11 @@ func (t *tap) came(at int64) int64 { return at + t.down }
 
 // sessionOf reads what the device did.
 func sessionOf(t *tap) *session {
-	s := &session{messages: map[codec.Type]int{}}
+	s := &session{messages: map[codec.Type]int{}, of: map[*flow.Conversation][]int{}}
+	for i := range t.k.messages {
+		v := t.k.messages[i].Conversation
+		s.of[v] = append(s.of[v], i)
+	}
 	for _, v := range t.k.conns {
 		client := v.Client
 		if client == flow.NoSide {
@@ -102,7 +114,7 @@ func sessionOf(t *tap) *session {
 		if !s.broker.IsValid() {
 			s.broker = peer
 		}
-		if peer == s.broker {
+		if peer == s.broker && len(s.conns) <= maxConns {
 			s.conns = append(s.conns, v)
 		}
 	}
@@ -164,11 +176,8 @@ func (s *session) connection(t *tap, n int, v *flow.Conversation) {
 	}
 	open := act{at: begin, what: codec.CONNECT}
 	disconnected, last := false, v.First
-	for i := range t.k.messages {
+	for _, i := range s.of[v] {
 		m := &t.k.messages[i]
-		if m.Conversation != v {
-			continue
-		}
 		body := bodyOf(m.raw)
 		s.messages[m.Type]++
 		if m.Side == client {
@@ -235,7 +244,7 @@ func (s *session) ask(t *tap, m *message, body []byte, n int) bool {
 	case codec.SUBSCRIBE, codec.UNSUBSCRIBE:
 		for _, p := range filters(body, m.Type, s.version) {
 			a := act{at: at, what: m.Type, pub: p}
-			if n == 0 || s.pause == 0 || !slices.ContainsFunc(s.acts, func(o act) bool { return o.what == a.what && o.pub == a.pub }) {
+			if n == 0 || s.pause == 0 || len(s.acts) < maxActs && !slices.ContainsFunc(s.acts, func(o act) bool { return o.what == a.what && o.pub == a.pub }) {
 				s.acts = append(s.acts, a)
 			}
 		}
