@@ -46,11 +46,13 @@ function expectations(h) {
 function findings(h) {
   const all = h.run.outcome ? h.run.outcome.findings : [];
   if (!all.length) return null;
-  const cards = all.map((f, i) => el('li', {class: 'finding ' + f.severity},
+  const worst = all.map((f, i) => [f, i]).sort((a, b) => (a[0].severity === 'error' ? 0 : 1) - (b[0].severity === 'error' ? 0 : 1) || a[1] - b[1]);
+  const most = 60; // a fleet may have thousands
+  const cards = worst.slice(0, most).map(([f, i]) => el('li', {class: 'finding ' + f.severity},
     el('div', {class: 'top'}, el('span', {class: 'tag'}, f.severity), el('strong', {}, f.name.replaceAll('_', ' ')), el('span', {class: 'soft'}, f.device), moment(f.t, f.events && f.events[0])),
     el('p', {}, f.text),
     h.findings[i] && h.findings[i].remedy ? el('details', {}, el('summary', {}, 'what it means, and what to do'), el('p', {}, h.findings[i].means), el('p', {}, el('b', {}, 'Remedy: '), h.findings[i].remedy)) : null));
-  return el('section', {id: 'findings'}, el('h2', {}, 'Findings', el('span', {class: 'count'}, plural(all.length, 'finding'))), el('ul', {class: 'findings'}, cards));
+  return el('section', {id: 'findings'}, el('h2', {}, 'Findings', el('span', {class: 'count'}, plural(all.length, 'finding'))), el('ul', {class: 'findings'}, cards), all.length > most ? el('p', {class: 'soft'}, 'and ' + (all.length - most) + ' more: emu run --json has all') : null);
 }
 
 // tiles are the numbers of the outcome.
