@@ -104,6 +104,12 @@ func TestThePageInABrowser(t *testing.T) {
 		t.Errorf("verdict %q", verdict)
 	}
 
+	var severities string
+	p.Eval("[...document.querySelectorAll('.finding .tag')].map(x => x.textContent).join(' ')", &severities)
+	if severities != "error warning warning" {
+		t.Errorf("findings are %s, not the worst first", severities)
+	}
+
 	// Each that failed leads to its moment.
 	var buttons int
 	p.Eval("document.querySelectorAll('#expectations .failed .moment').length", &buttons)
