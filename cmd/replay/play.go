@@ -65,7 +65,7 @@ answers nothing from the beginning of its conversation; causal keeps all distanc
 from what came before; absolute goes by the clock alone; fast waits for answers only.
 
 --policy says what happens when the live peer does something else: wait waits for
---wait, then ends the conversation; strict ends it at the first difference; follow
+--wait, then ends the conversation, or goes on without a PUBLISH; strict ends it at the first difference; follow
 answers by protocol and goes on; skip leaves out what answers what did not come.
 
 It ends with 0 when every message was there again, in the same order or another,

@@ -31,7 +31,8 @@ type Policy string
 
 // The policies.
 const (
-	// Wait for what a message answers, up to Config.Wait, then end the conversation.
+	// Wait for what a message answers, up to Config.Wait, then end the conversation;
+	// but go on without a PUBLISH, which somebody else may have caused.
 	Wait Policy = "wait"
 	// Strict ends the conversation at the first difference that is not a detail.
 	Strict Policy = "strict"

@@ -116,7 +116,9 @@ func (s *session) patient(i int) bool {
 	switch policy := s.player.cfg.Policy; {
 	case policy == Strict:
 		s.stop("%s did not come within %v", what, s.player.cfg.Wait)
-	case policy == Follow || final:
+	case s.orphan(i):
+		st.status = skipped // whatever the policy: nothing is acknowledged that did not come
+	case policy == Follow || final || policy == Wait && s.awaitsPublish(i):
 		st.unheeded = true
 	case policy == Skip:
 		st.status = skipped
@@ -124,6 +126,25 @@ func (s *session) patient(i int) bool {
 		s.stop("%s did not come within %v", what, s.player.cfg.Wait)
 	}
 	return false
+}
+
+// orphan reports whether an event acknowledges a PUBLISH that did not come, nor is
+// waited for any more; with Follow and Skip, any request.
+func (s *session) orphan(i int) bool {
+	e := &s.events[i]
+	if e.Kind != script.Message || !acknowledges(e.Type) || e.Type == codec.PUBREL || e.Rule != script.RuleProtocol || e.Cause < 0 {
+		return false
+	}
+	c := &s.events[e.Cause]
+	return s.state[e.Cause].status == pending && s.state[e.Cause].unheeded &&
+		(c.Type == codec.PUBLISH || c.Type == codec.PUBREL || s.player.cfg.Policy != Wait)
+}
+
+// awaitsPublish reports whether an event only follows a PUBLISH that did not come:
+// somebody else may have published it when it was recorded.
+func (s *session) awaitsPublish(i int) bool {
+	c := s.events[i].Cause
+	return c >= 0 && s.events[c].Type == codec.PUBLISH && s.events[c].From != s.player.cfg.As && s.state[c].status == pending
 }
 
 // patience is how long what event i answers is waited for: as long as it took,

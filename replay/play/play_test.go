@@ -170,10 +170,54 @@ func TestThePolicySaysWhatHappensWhenAnAnswerIsMissing(t *testing.T) {
 	} {
 		drop := func([]byte) []byte { return nil }
 		c, _ := both(t, read(t, "suricata-mqtt311-pub-qos2.pcap"), &pipe{tap: change(1, codec.PUBREC, drop)}, func(c, b *play.Config) {
-			c.Policy, b.Policy = policy, play.Follow
+			c.Policy, b.Policy, b.Wait = policy, play.Follow, time.Minute
 		})
 		if c.Sent != want || c.Verdict != play.Diverged {
 			t.Errorf("%s: %+v", policy, c.Sent)
+		}
+	}
+}
+
+// A message that somebody else had published does not come again: it is not
+// acknowledged, and the rest is played.
+func TestAPublishThatDoesNotComeIsNotAcknowledgedAndTheRestIsPlayed(t *testing.T) {
+	for _, policy := range []play.Policy{play.Wait, play.Follow, play.Skip} {
+		s := read(t, "suricata-mqtt-limit-2.pcap")
+		v := s.Conversations[0]
+		// The broker's PUBLISH becomes one of QoS 1, which the client acknowledges.
+		for i := range v.Events {
+			e := &v.Events[i]
+			if e.Type != codec.PUBLISH || e.From != script.Broker {
+				continue
+			}
+			f, err := script.Parse(e.Raw, v.Version)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Flags, f.ID, f.HasID = 2, 9, true
+			e.Raw, e.ID, e.Rule, e.Cause = f.Append(nil, v.Version), 9, script.RuleSpontaneous, i-1
+			ack := script.Event{From: script.Client, Kind: script.Message, Type: codec.PUBACK, ID: 9, Raw: codec.AppendAck(nil, codec.PUBACK, 9),
+				At: e.At + time.Millisecond, Ready: e.At + time.Millisecond, Frame: e.Frame + 1, Cause: i, Rule: script.RuleProtocol, Gap: time.Millisecond}
+			later := append([]script.Event{ack}, v.Events[i+1:]...)
+			for n := range later[1:] {
+				if later[n+1].Cause > i {
+					later[n+1].Cause++
+				}
+			}
+			v.Events = append(v.Events[:i+1:i+1], later...)
+			break
+		}
+		other := false
+		drop := func(side int, data []byte) []byte {
+			if side == 1 && len(data) > 0 && data[0] == 0x32 {
+				return nil
+			}
+			other = other || side == 0 && bytes.Equal(data, codec.AppendAck(nil, codec.PUBACK, 9))
+			return data
+		}
+		c, _ := both(t, s, &pipe{tap: drop}, func(c, b *play.Config) { c.Policy, b.Policy = policy, play.Follow })
+		if r := c.Conversations[0]; c.Sent.Sent != 6 || c.Sent.Skipped != 1 || c.Received.Missing != 1 || r.Reason != "" || c.Verdict != play.Diverged || other {
+			t.Errorf("%s: %+v %+v %s, acknowledged %v", policy, c.Sent, c.Received, r.Reason, other)
 		}
 	}
 }

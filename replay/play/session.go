@@ -191,7 +191,7 @@ func (s *session) advance() {
 	for s.next < len(s.own) && !s.ended {
 		i := s.own[s.next]
 		due, ok := s.due(i)
-		if !ok && s.pong(i) {
+		if !ok && s.pong(i) || s.orphan(i) {
 			s.state[i].status = skipped // until the ping comes, if it does
 			s.next++
 			continue
