@@ -158,26 +158,40 @@ func mosquittoArgs(t testing.TB, c *script.Conversation, address string) []strin
 	return nil
 }
 
-// serve plays a file as the broker and has somebody be the client.
-func serve(t testing.TB, file string, client func(address string), args ...string) (int, *play.Report) {
-	t.Helper()
-	address := freeAddress(t)
-	var code int
-	var r *play.Report
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		code, r, _ = callPlay(t, append([]string{file, "--as", "broker", "--against", address, "--accept", "20s"}, args...)...)
-	})
-	for range 500 {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			conn.Close() // a stranger, before the real one
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
+// An announced is the standard error of a player that says where it listens.
+type announced struct {
+	bytes.Buffer
+	at chan string
+}
+
+func (a *announced) Write(p []byte) (int, error) {
+	if _, address, ok := strings.Cut(string(p), "listening on "); ok {
+		a.at <- strings.TrimSpace(address)
 	}
-	client(address)
-	wait.Wait()
-	return code, r
+	return a.Buffer.Write(p)
+}
+
+// serve plays a file as the broker and has somebody be the client.
+func serve(t testing.TB, file string, client func(address string), args ...string) (code int, r *play.Report, errs string) {
+	t.Helper()
+	said := &announced{at: make(chan string, 1)}
+	var out bytes.Buffer
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		code = run(t.Context(), append([]string{"play", "--json", file, "--as", "broker", "--against", "127.0.0.1:0", "--accept", "20s"}, args...), &out, said)
+	}()
+	select {
+	case address := <-said.at:
+		client(address)
+		<-ended
+	case <-ended:
+	}
+	var d playDocument
+	if err := json.Unmarshal(out.Bytes(), &d); err != nil {
+		return code, nil, said.String()
+	}
+	return code, d.Report, said.String()
 }
 
 // A row is what came of a capture, for the table of the manual.
@@ -235,7 +249,7 @@ func TestEveryCaptureIsPlayedToItsEnd(t *testing.T) {
 				return
 			}
 			who := "the other player"
-			code, r := serve(t, file, func(address string) {
+			code, r, errs := serve(t, file, func(address string) {
 				if args := mosquittoArgs(t, c, address); args != nil {
 					who = args[0]
 					_, _ = exec.Command(args[0], args[1:]...).CombinedOutput() // mosquitto_sub -W ends with 27
@@ -243,8 +257,8 @@ func TestEveryCaptureIsPlayedToItsEnd(t *testing.T) {
 				}
 				callPlay(t, append([]string{file, "--as", "client", "--against", address}, synthetic...)...)
 			}, append([]string{"--wait", "10s"}, synthetic...)...)
-			if at.theirs, ok = cell(code, r, ""); !ok {
-				failed("broker against "+who, fmt.Sprintf("%+v", r))
+			if at.theirs, ok = cell(code, r, errs); !ok {
+				failed("broker against "+who, fmt.Sprintf("exit %d, %+v %s", code, r, errs))
 			}
 			at.theirs += " (" + who + ")"
 			if len(synthetic) > 0 {
