@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"hilnet/link"
 	"hilnet/link/decisions"
@@ -52,6 +53,9 @@ type Options struct {
 	// Samples has the levels of pools and queues written to a file beside the
 	// trace. It needs Out.
 	Samples bool
+	// MaxLateness is how long after its moment anything may happen in real time;
+	// beyond it the run is Inconclusive. 0: it does not matter.
+	MaxLateness time.Duration
 	// Progress is called by the run's goroutine about every 100 ms of real time,
 	// with the time of the run.
 	Progress func(now, end sim.Time)

@@ -57,7 +57,8 @@ func (w *World) newProgram(node string, e *scenarios.Exec, ns *taphost.Namespace
 	p := &program{world: w, node: node}
 	p.cfg = taphost.ProcessConfig{
 		Command: e.Command, Namespace: ns, RunID: lease.ID(),
-		Env:    append(env, "HILNET_PORT="+fmt.Sprint(w.sc.Broker.Port), "HILNET_BROKER="+w.sc.Broker.Address.Addr().String()),
+		Env: append(env, "HILNET_PORT="+fmt.Sprint(w.sc.Broker.Port), "HILNET_BROKER="+w.sc.Broker.Address.Addr().String(),
+			"HILNET_FOLDER="+lease.Folder()),
 		Output: p.printed, Exited: p.exited,
 	}
 	w.onStop(p.end)

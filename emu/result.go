@@ -17,7 +17,9 @@ const (
 	Pass        Verdict = "pass"        // every expectation holds
 	Fail        Verdict = "fail"        // an expectation does not
 	Interrupted Verdict = "interrupted" // the run was stopped before its end: nothing was judged
-	Broken      Verdict = "broken"      // the machine failed the run (disk, interface): nothing was judged
+	// A run in real time was later than Options.MaxLateness: nothing was judged.
+	Inconclusive Verdict = "inconclusive"
+	Broken       Verdict = "broken" // the machine failed the run (disk, interface): nothing was judged
 )
 
 // A Result is what came of a run.
@@ -98,6 +100,11 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 	if r.Verdict != "" {
 		return r
 	}
+	if late, most := r.Lateness.Max, w.opt.MaxLateness; w.loop.RealTime() && most > 0 && late > most {
+		r.Verdict = Inconclusive
+		r.Notes = append(r.Notes, fmt.Sprintf("inconclusive: something happened %v after its moment, and at most %v was allowed: nothing was judged", late, most))
+		return r
+	}
 	r.judge(w.sc)
 	return r
 }
@@ -108,7 +115,7 @@ func (w *World) notes(o *scenarios.Outcome) []string {
 	if w.loop.RealTime() {
 		all = append(all, "real time: another run with the same seed differs; how late events ran is measured, not promised")
 	}
-	if b := &w.sc.Broker; b.Kind == scenarios.BrokerTap && o.Connects == 0 {
+	if b := &w.sc.Broker; b.Kind == scenarios.BrokerTap && o.Connects == 0 && w.sc.Models() > 0 {
 		all = append(all, fmt.Sprintf("nobody connected to the broker at %v port %d: is one running there that listens on that address? mosquitto 2 listens on localhost only, unless its configuration has \"listener %d\" and \"allow_anonymous true\"",
 			b.Address.Addr(), b.Port, b.Port))
 	}

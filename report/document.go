@@ -35,9 +35,9 @@ type Document struct {
 	// Version of Go.
 	Go string `json:"go"`
 	// The worst of the runs' verdicts.
-	Verdict Verdict `json:"verdict" jsonschema:"enum=pass,enum=fail,enum=invalid,enum=broken,enum=internal,enum=interrupted"`
+	Verdict Verdict `json:"verdict" jsonschema:"enum=pass,enum=inconclusive,enum=fail,enum=invalid,enum=broken,enum=internal,enum=interrupted"`
 	// The exit code of the command.
-	ExitCode int `json:"exit_code" jsonschema:"enum=0,enum=1,enum=2,enum=3,enum=4,enum=130"`
+	ExitCode int `json:"exit_code" jsonschema:"enum=0,enum=1,enum=2,enum=3,enum=4,enum=5,enum=130"`
 	// One for each scenario, in the order of the command line.
 	Runs []Run `json:"runs"`
 }
@@ -48,10 +48,10 @@ type Run struct {
 	Scenario string `json:"scenario"`
 	// How the command line named it.
 	Source string `json:"source"`
-	// pass: every expectation holds. fail: one does not. invalid: the scenario is wrong. broken: the machine lacks something. internal: a bug in hilnet. interrupted: stopped before its end.
-	Verdict Verdict `json:"verdict" jsonschema:"enum=pass,enum=fail,enum=invalid,enum=broken,enum=internal,enum=interrupted"`
+	// pass: every expectation holds. inconclusive: it was too late, in real time. fail: one does not. invalid: the scenario is wrong. broken: the machine lacks something. internal: a bug in hilnet. interrupted: stopped before its end.
+	Verdict Verdict `json:"verdict" jsonschema:"enum=pass,enum=inconclusive,enum=fail,enum=invalid,enum=broken,enum=internal,enum=interrupted"`
 	// The exit code that the run alone would have had.
-	ExitCode int `json:"exit_code" jsonschema:"enum=0,enum=1,enum=2,enum=3,enum=4,enum=130"`
+	ExitCode int `json:"exit_code" jsonschema:"enum=0,enum=1,enum=2,enum=3,enum=4,enum=5,enum=130"`
 	// Why the run was not judged.
 	Error string `json:"error,omitempty"`
 	// The command that repeats the run.
@@ -129,6 +129,7 @@ var verdicts = []struct {
 	code    int
 }{
 	{emu.Pass, 0},
+	{emu.Inconclusive, 5},
 	{emu.Fail, 1},
 	{Invalid, 2},
 	{emu.Broken, 3},

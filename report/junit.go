@@ -98,6 +98,9 @@ func suite(r *Run) junitSuite {
 	whole := junitCase{Name: "runs to its end", ClassName: class, Time: s.Time, Out: clean(output(r))}
 	switch r.Verdict {
 	case emu.Pass, emu.Fail:
+	case emu.Inconclusive:
+		whole.Skipped = &junitProblem{Message: "too late in real time"}
+		s.Skipped++
 	case emu.Interrupted:
 		whole.Skipped = &junitProblem{Message: "interrupted"}
 		s.Skipped++

@@ -149,8 +149,8 @@ func TestDocumentsAreWhatTheSchemaSays(t *testing.T) {
 // The worst verdict wins, and interrupted above all.
 func TestTheWorstVerdictWins(t *testing.T) {
 	pass := report.Run{Verdict: emu.Pass}
-	order := []report.Run{pass, {Verdict: emu.Fail}, {Verdict: report.Invalid}, {Verdict: emu.Broken}, {Verdict: emu.VerdictInternal}, {Verdict: emu.Interrupted}}
-	for i, code := range []int{0, 1, 2, 3, 4, 130} {
+	order := []report.Run{pass, {Verdict: emu.Inconclusive}, {Verdict: emu.Fail}, {Verdict: report.Invalid}, {Verdict: emu.Broken}, {Verdict: emu.VerdictInternal}, {Verdict: emu.Interrupted}}
+	for i, code := range []int{0, 5, 1, 2, 3, 4, 130} {
 		for j := range i + 1 {
 			if d := report.New(order[i], order[j], pass); d.ExitCode != code || d.Verdict != order[i].Verdict {
 				t.Errorf("%s and %s: %s, exit code %d, want %d", order[i].Verdict, order[j].Verdict, d.Verdict, d.ExitCode, code)

@@ -31,6 +31,7 @@ type Group struct{ Name, Text string }
 func Groups() []Group {
 	return []Group{
 		{"", "Scenarios to begin with"},
+		{"hil", "Real devices behind the link: a client, a broker, firmware in QEMU"},
 		{"quirks", "What single bugs of NetX Duo do"},
 		{"recordings", "What was recorded from the real NetX Duo, with a model broker"},
 		{"regression", "The cases of NetX Duo's own MQTT regression tests, by the same names"},

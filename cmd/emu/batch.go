@@ -116,6 +116,7 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 	opt.Samples = b.flags.report != ""
 	opt.Decisions, opt.DecisionsOut = b.flags.decide.log, b.flags.decide.out
 	opt.KeyLog = b.flags.keyLog
+	opt.MaxLateness = b.flags.maxLateness
 	if b.flags.hasSeed {
 		opt.Seed = &b.flags.seed
 	}

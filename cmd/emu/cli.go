@@ -69,7 +69,8 @@ ends of the link, says what came of it, and repeats it bit for bit.
 
 Every command ends with 0 when all is well, 1 when an expectation failed, 2 when
 the command line or a scenario is wrong, 3 when the machine lacks something
-(disk, rights, a tool), 4 after an internal error and 130 after Ctrl-C.`,
+(disk, rights, a tool), 4 after an internal error, 5 when a run in real time was too
+late to tell anything and 130 after Ctrl-C.`,
 		Example: `  emu run link-drop
   emu show link-drop > mine.yaml
   emu run mine.yaml --seed 8 --out out
@@ -97,7 +98,7 @@ the command line or a scenario is wrong, 3 when the machine lacks something
 		return usagef("%w; see %s --help%s", err, cmd.CommandPath(), nearFlag(cmd, err))
 	})
 	root.AddCommand(c.runCommand(), c.sweepCommand(), c.mergeCommand(), c.exploreCommand(), c.shrinkCommand(), c.reportCommand(), c.validateCommand(), c.listCommand(), c.showCommand(),
-		c.explainCommand(), c.brokerCommand(), c.certsCommand(), c.quirksCommand(), c.presetsCommand(), c.netemCommand(), c.conformanceCommand(), c.schemaCommand(), c.completionCommand(), c.versionCommand())
+		c.explainCommand(), c.tapCommand(), c.doctorCommand(), c.brokerCommand(), c.certsCommand(), c.quirksCommand(), c.presetsCommand(), c.netemCommand(), c.conformanceCommand(), c.schemaCommand(), c.completionCommand(), c.versionCommand())
 	root.InitDefaultHelpCmd()
 	return root
 }

@@ -30,7 +30,7 @@ func (p palette) verdict(v emu.Verdict) string {
 	switch v {
 	case emu.Pass:
 		return p.good(string(v))
-	case emu.Interrupted:
+	case emu.Interrupted, emu.Inconclusive:
 		return p.odd(string(v))
 	default:
 		return p.bad(string(v))

@@ -37,6 +37,13 @@ func reference(t *testing.T) string {
 			t.Fatal(errs)
 		}
 		fmt.Fprintf(&b, "### emu %s\n\n```\n%s```\n\n", cmd.Name(), help)
+		for _, sub := range cmd.Commands() {
+			code, help, errs := call(t, cmd.Name(), sub.Name(), "--help")
+			if code != exitPass {
+				t.Fatal(errs)
+			}
+			fmt.Fprintf(&b, "### emu %s %s\n\n```\n%s```\n\n", cmd.Name(), sub.Name(), help)
+		}
 	}
 	return b.String()
 }
@@ -48,7 +55,7 @@ func TestTheManualHasTheHelpOfEveryCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, code := range []int{exitPass, exitFail, exitUsage, exitEnvironment, exitInternal, exitInterrupted} {
+	for _, code := range []int{exitPass, exitFail, exitUsage, exitEnvironment, exitInternal, exitInconclusive, exitInterrupted} {
 		if !regexp.MustCompile(fmt.Sprintf(`(?m)^\| %d \|`, code)).Match(page) {
 			t.Errorf("docs/cli.md does not explain the exit code %d", code)
 		}

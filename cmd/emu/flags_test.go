@@ -30,15 +30,16 @@ type flagCase struct{ without, with, pattern string }
 // flagCases has an entry for each flag of each command. Those that are not here
 // are in flagTests.
 var flagCases = map[string]flagCase{
-	"run seed":     {"run clean-link", "--seed 77", `again +emu run clean-link --seed 77`},
-	"run out":      {"run clean-link", "--out there", `(?m)^file there/clean-link.peer.pcapng$`},
-	"run set":      {"run clean-link", "--set pool.packets=20", `low-water mark 17 of 20`},
-	"run json":     {"run clean-link", "--json", `"published": 50`},
-	"run junit":    {"run clean-link", "--junit r.xml", `(?m)^file r.xml$`},
-	"run report":   {"run clean-link", "--report r.html", `(?m)^file r.html$`},
-	"run quiet":    {"run clean-link", "--quiet", `!published`},
-	"run verbose":  {"run clean-link keepalive-lost", "--verbose", `low-water mark`},
-	"run progress": {"run clean-link", "--progress json", `"done": ?1`},
+	"run seed":         {"run clean-link", "--seed 77", `again +emu run clean-link --seed 77`},
+	"run out":          {"run clean-link", "--out there", `(?m)^file there/clean-link.peer.pcapng$`},
+	"run set":          {"run clean-link", "--set pool.packets=20", `low-water mark 17 of 20`},
+	"run json":         {"run clean-link", "--json", `"published": 50`},
+	"run junit":        {"run clean-link", "--junit r.xml", `(?m)^file r.xml$`},
+	"run report":       {"run clean-link", "--report r.html", `(?m)^file r.html$`},
+	"run max-lateness": {"run clean-link --set clock=real --set duration=300ms", "--max-lateness 1ns", `exit 5`},
+	"run quiet":        {"run clean-link", "--quiet", `!published`},
+	"run verbose":      {"run clean-link keepalive-lost", "--verbose", `low-water mark`},
+	"run progress":     {"run clean-link", "--progress json", `"done": ?1`},
 
 	"sweep set":      {"sweep clean-link", "--set pool.packets=8,16", `(?m)^8 +1 +100 %`},
 	"sweep seeds":    {"sweep clean-link", "--seeds 3", `3 of 3 runs passed`},
@@ -73,6 +74,8 @@ var flagCases = map[string]flagCase{
 	"shrink max-runs": {"shrink idle-sensor --set link.up.drop_frames=[6,7,8]", "--max-runs 3", `--max-runs ended the search`},
 	"shrink json":     {"shrink idle-sensor --set link.up.drop_frames=[6]", "--json", `"what": "PINGREQ"`},
 	"shrink progress": {"shrink idle-sensor --set link.up.drop_frames=[6]", "--progress plain", `runs, 100 %`},
+
+	"doctor json": {"doctor", "--json", `"needed": true`},
 
 	"merge out-file": {"merge old.jsonl", "--out-file new.jsonl", `(?m)^file new.jsonl$`},
 	"merge csv":      {"merge old.jsonl", "--csv new.csv", `(?m)^file new.csv$`},
@@ -135,6 +138,13 @@ var flagTests = map[string]func(*testing.T){
 	"certs force":      certificatesStay,
 	"report out":       reportsElsewhere,
 	"report quiet":     reportsQuietly,
+
+	"tap create owner":  tapFlags,
+	"tap create bridge": tapFlags,
+	"tap create netns":  tapFlags,
+	"tap list netns":    tapFlags,
+	"tap list json":     tapFlags,
+	"tap delete netns":  tapFlags,
 }
 
 // No flag parses and does nothing: a flag that is in none of the tables fails.

@@ -17,12 +17,13 @@ import (
 
 // Exit codes; every command uses them alike.
 const (
-	exitPass        = 0
-	exitFail        = 1   // an expectation failed
-	exitUsage       = 2   // the command line or the scenario is wrong
-	exitEnvironment = 3   // disk, rights, a missing tool
-	exitInternal    = 4   // a bug in hilnet
-	exitInterrupted = 130 // Ctrl-C
+	exitPass         = 0
+	exitFail         = 1   // an expectation failed
+	exitUsage        = 2   // the command line or the scenario is wrong
+	exitEnvironment  = 3   // disk, rights, a missing tool
+	exitInternal     = 4   // a bug in hilnet
+	exitInconclusive = 5   // too late, in real time
+	exitInterrupted  = 130 // Ctrl-C
 )
 
 func main() {

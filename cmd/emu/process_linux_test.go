@@ -209,6 +209,9 @@ func saysThatItMayNotOpenATap(t *testing.T, emu string) {
 		commands["root without CAP_NET_ADMIN"] = exec.Command("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin",
 			emu, "run", "tap-mosquitto", "--out", t.TempDir())
 	}
+	if code, text := finish(t, asNobody(t, emu, "doctor")); code != exitEnvironment || !strings.Contains(text, "run emu with sudo") {
+		t.Errorf("doctor: exit %d\n%s", code, text)
+	}
 	for who, cmd := range commands {
 		code, text := finish(t, cmd)
 		if code != exitEnvironment || !strings.Contains(text, "TAP") || !strings.Contains(text, "sudo") {

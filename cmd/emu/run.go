@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,21 +17,22 @@ import (
 
 // A runFlags is what run is told.
 type runFlags struct {
-	seed     uint64
-	hasSeed  bool
-	from     fromFlags
-	out      string
-	sets     []string
-	settings []scenarios.Set
-	json     bool
-	junit    string
-	report   string
-	quiet    bool
-	verbose  bool
-	progress string
-	keyLog   string
-	parallel int
-	decide   decisionFlags
+	seed        uint64
+	hasSeed     bool
+	from        fromFlags
+	out         string
+	sets        []string
+	settings    []scenarios.Set
+	json        bool
+	junit       string
+	report      string
+	quiet       bool
+	verbose     bool
+	progress    string
+	keyLog      string
+	parallel    int
+	maxLateness time.Duration
+	decide      decisionFlags
 }
 
 func (c *cli) runCommand() *cobra.Command {
@@ -61,8 +63,8 @@ reads them. With clock real they do only with --keylog.
 
 It ends with 0 when every expectation holds, 1 when one fails, 2 when the
 scenario or the command line is wrong, 3 when the machine lacks something, 4
-after an internal error and 130 after Ctrl-C; with several scenarios the worst
-counts.`,
+after an internal error, 5 when --max-lateness makes the run prove nothing and 130
+after Ctrl-C; with several scenarios the worst counts.`,
 		Example: `  emu run link-drop
   emu run mine.yaml --seed 8 --set pool.packets=8 --out out
   emu run link-drop --report link-drop.html
@@ -99,6 +101,7 @@ counts.`,
 	flags.BoolVar(&f.verbose, "verbose", false, "with several scenarios: print the results of those that pass in full, too")
 	flags.IntVar(&f.parallel, "parallel", 0, "how many scenarios run side by side; 0: as many as there are cores")
 	flags.StringVar(&f.keyLog, "keylog", "", "`FILE` to write the secrets of TLS sessions to; with clock real they stand in the captures only with this")
+	flags.DurationVar(&f.maxLateness, "max-lateness", 0, "in real time: a run in which something happened later than its moment by more than this proves nothing and ends with 5; 0: it does not matter")
 	f.decide.add(cmd)
 	f.from.add(cmd)
 	addSet(cmd, &f.sets)
@@ -114,6 +117,9 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 	}
 	if f.parallel < 0 {
 		return usagef("--parallel %d is negative; 0 means as many as there are cores", f.parallel)
+	}
+	if f.maxLateness < 0 {
+		return usagef("--max-lateness %v is negative; write a time such as 20ms", f.maxLateness)
 	}
 	all, err := c.prepare(args, f)
 	if err != nil {
@@ -251,13 +257,13 @@ func writeTable(w io.Writer, p palette, d *report.Document, failedOnly bool) {
 			return padded
 		case cell == string(emu.Pass):
 			return p.good(padded)
-		case cell == string(emu.Interrupted):
+		case cell == string(emu.Interrupted), cell == string(emu.Inconclusive):
 			return p.odd(padded)
 		}
 		return p.bad(padded)
 	})
 	var words []string
-	for _, v := range []report.Verdict{emu.Pass, emu.Fail, report.Invalid, emu.Broken, emu.VerdictInternal, emu.Interrupted} {
+	for _, v := range []report.Verdict{emu.Pass, emu.Inconclusive, emu.Fail, report.Invalid, emu.Broken, emu.VerdictInternal, emu.Interrupted} {
 		if n := count[v]; n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n, v))
 		}

@@ -131,3 +131,11 @@ func ListTAPs(*Namespace) ([]TAPInfo, error) { return nil, errors.ErrUnsupported
 
 // DeleteTAP returns errors.ErrUnsupported.
 func DeleteTAP(*Namespace, string) error { return errors.ErrUnsupported }
+
+// Examine says that real devices need Linux.
+func Examine() []Check {
+	return []Check{{
+		Name: "Linux", For: "devices of kind tap and board, and brokers of kind tap", Text: "this is another system",
+		Fix: "run emu on Linux; virtual time works here",
+	}}
+}

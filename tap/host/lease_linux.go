@@ -47,7 +47,7 @@ var leases atomic.Int64
 func leaseFolder() (string, error) {
 	dir := "/run/hilnet"
 	if os.Geteuid() != 0 || unix.Access("/run", unix.W_OK) != nil {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("hilnet-%d", os.Geteuid()))
+		dir = filepath.Join(os.TempDir(), fmt.Sprintf("hilnet-%d", outerUser()))
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
@@ -60,6 +60,22 @@ func leaseFolder() (string, error) {
 		return "", fmt.Errorf("%s is not a folder that only this user writes to; remove it", dir)
 	}
 	return dir, nil
+}
+
+// outerUser returns the user outside a user namespace, where everybody is root.
+func outerUser() int {
+	uid := os.Geteuid()
+	m, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return uid
+	}
+	for line := range strings.Lines(string(m)) {
+		var inner, outer, n int
+		if k, _ := fmt.Sscan(line, &inner, &outer, &n); k == 3 && uid >= inner && uid-inner < n {
+			return outer + uid - inner
+		}
+	}
+	return uid
 }
 
 // TakeLease begins a lease, when it has cleaned up what runs that were killed
