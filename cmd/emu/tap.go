@@ -158,7 +158,7 @@ func (c *cli) showTAPs(all []host.TAPInfo, asJSON bool) error {
 		fmt.Fprintln(c.stdout, "there is no TAP")
 		return nil
 	}
-	t.write(c.stdout, nil)
+	t.write(c.stdout, func(_ int, _, padded string) string { return padded })
 	return nil
 }
 
