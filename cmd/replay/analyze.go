@@ -14,6 +14,7 @@ import (
 	"hilnet/pcaps"
 	"hilnet/pcaps/analyze"
 	"hilnet/pcaps/flow"
+	"hilnet/pcaps/tlsdec"
 )
 
 // An analysis is that of one file.
@@ -35,6 +36,7 @@ type analyzeFlags struct {
 	only     []uint
 	messages bool
 	stall    time.Duration
+	keyLog   string
 }
 
 func (c *cli) analyzeCommand() *cobra.Command {
@@ -50,6 +52,8 @@ itself has spoiled: frames doubled or missing, offload, times that go back.
 
 Retransmissions by Wireshark's rules are guesses from time. Where IP identification,
 timestamps or DSACK tell, their own word stands beside them ("origins" and "dsacks").
+
+TLS is read if the capture holds its keys, as hilnet's do, or --keylog names them.
 
 See docs/analyze.md for what the words mean, and for the JSON.`,
 		Example: "  replay analyze device.pcapng\n  replay analyze device.pcapng --conversation 2 --messages\n  replay analyze a.pcap b.pcap --json",
@@ -70,6 +74,7 @@ See docs/analyze.md for what the words mean, and for the JSON.`,
 	cmd.Flags().UintSliceVar(&f.ports, "port", []uint{1883}, "TCP port of MQTT; may be repeated")
 	cmd.Flags().UintSliceVar(&f.only, "conversation", nil, "show this conversation only, by its number; may be repeated")
 	cmd.Flags().BoolVar(&f.messages, "messages", false, "list every MQTT message in the text (JSON has them always)")
+	addKeyLog(cmd, &f.keyLog)
 	cmd.Flags().DurationVar(&f.stall, "stall", 0, "list every standstill of this length or longer (default 200ms, without those that\nthe path or the application explains: docs/analyze.md)")
 	return cmd
 }
@@ -81,7 +86,11 @@ func (c *cli) analyze(ctx context.Context, files []string, f *analyzeFlags) erro
 	}
 	doc := analysisDocument{Format: analyze.Format, Version: analyze.Version, Files: []*analysis{}}
 	for _, name := range files {
-		one, err := analyzeFile(ctx, name, analyze.Config{MQTTPorts: ports, Stall: f.stall})
+		keys, err := readKeys(f.keyLog)
+		if err != nil {
+			return err
+		}
+		one, err := analyzeFile(ctx, name, analyze.Config{MQTTPorts: ports, Stall: f.stall}, keys)
 		if err != nil {
 			return explainError(name, err)
 		}
@@ -120,20 +129,21 @@ func (a *analysis) choose(only []uint) error {
 }
 
 // analyzeFile analyzes a file to its end, or to where it is cut or damaged.
-func analyzeFile(ctx context.Context, name string, config analyze.Config) (*analysis, error) {
+func analyzeFile(ctx context.Context, name string, config analyze.Config, keys *tlsdec.Keys) (*analysis, error) {
 	file, err := openCapture(name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return analyzeInput(ctx, name, file, config)
+	return analyzeInput(ctx, name, file, config, keys)
 }
 
-func analyzeInput(ctx context.Context, name string, input io.Reader, config analyze.Config) (*analysis, error) {
+func analyzeInput(ctx context.Context, name string, input io.Reader, config analyze.Config, keys *tlsdec.Keys) (*analysis, error) {
 	reader, err := pcaps.NewReader(input, pcaps.ReaderConfig{MaxMetadata: 4 << 20})
 	if err != nil {
 		return nil, err
 	}
+	config.Secure = keys.Open
 	analyzer, err := analyze.New(config)
 	if err != nil {
 		return nil, err
@@ -164,6 +174,8 @@ func analyzeInput(ctx context.Context, name string, input io.Reader, config anal
 			base = interfaces
 		case r.Interface != nil:
 			interfaces++
+		case r.Secrets != nil:
+			addSecrets(keys, r.Secrets)
 		case r.Packet != nil:
 			p := r.Packet
 			if p.Block != pcaps.BlockSimplePacket && !g.timed {
@@ -206,7 +218,7 @@ func writeAnalysis(w io.Writer, a *analysis, messages bool) {
 }
 
 func writeAnalyzed(line func(string, ...any), c *analyze.Conversation, messages bool) {
-	line("  #%d %s -> %s  %s, from %v for %v, handshake %s, end %s%s", c.ID, c.Client, c.Server, c.Protocol, short(c.Start), short(c.Duration),
+	line("  #%d %s -> %s  %s, from %v for %v, handshake %s, end %s%s", c.ID, c.Client, c.Server, over(c.Protocol, c.TLS), short(c.Start), short(c.Duration),
 		c.Handshake, c.End, by(c.EndedBy))
 	if c.ClientID != "" {
 		line("     client %q, keep alive %d s", c.ClientID, c.KeepAlive)

@@ -9,6 +9,7 @@ import (
 
 	"hilnet/internal/linktest"
 	"hilnet/pcaps/analyze"
+	"hilnet/pcaps/tlsdec"
 )
 
 // A cut capture is analyzed to its last whole block, and ends with 1.
@@ -38,7 +39,7 @@ func FuzzAnalyze(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		a, err := analyzeInput(t.Context(), "x", bytes.NewReader(text), analyze.Config{})
+		a, err := analyzeInput(t.Context(), "x", bytes.NewReader(text), analyze.Config{}, new(tlsdec.Keys))
 		if err != nil {
 			if explainError("x", err) == nil {
 				t.Fatal(errors.Unwrap(err))

@@ -94,6 +94,7 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 func (c *cli) infoCommand() *cobra.Command {
 	var asJSON bool
 	var ports []uint
+	var keyLog string
 	cmd := &cobra.Command{
 		Use:   "info FILE…",
 		Short: "Say what is in captures",
@@ -104,7 +105,8 @@ whole block.
 
 A conversation is shown from the client, when it is known, to the server. With
 several interfaces each has conversations of its own, for they may be points
-that saw the same frames.`,
+that saw the same frames. TLS is read if the capture holds its keys, as hilnet's do,
+or --keylog names them.`,
 		Example: "  replay info device.pcapng\n  replay info old.pcap --port 1884 --json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -119,7 +121,11 @@ that saw the same frames.`,
 			}
 			var all []*info
 			for _, name := range args {
-				i, err := gather(cmd.Context(), name, mqtt)
+				keys, err := readKeys(keyLog)
+				if err != nil {
+					return err
+				}
+				i, err := gather(cmd.Context(), name, mqtt, keys)
 				if err != nil {
 					return explainError(name, err)
 				}
@@ -142,6 +148,7 @@ that saw the same frames.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().UintSliceVar(&ports, "port", []uint{1883}, "TCP port of MQTT; may be repeated")
+	addKeyLog(cmd, &keyLog)
 	return cmd
 }
 

@@ -13,6 +13,7 @@ import (
 	"hilnet/mqtt/codec"
 	"hilnet/pcaps"
 	"hilnet/pcaps/flow"
+	"hilnet/pcaps/tlsdec"
 	"hilnet/sim"
 )
 
@@ -29,6 +30,7 @@ type gatherer struct {
 	table  *flow.Table
 	listed []*flow.Conversation
 	base   int // interfaces of earlier sections
+	keys   *tlsdec.Keys
 	before pcaps.Stamp
 }
 
@@ -60,24 +62,24 @@ func openCapture(name string) (*os.File, error) {
 }
 
 // gather reads the capture in a file.
-func gather(ctx context.Context, name string, ports []uint16) (*info, error) {
+func gather(ctx context.Context, name string, ports []uint16, keys *tlsdec.Keys) (*info, error) {
 	file, err := openCapture(name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return read(ctx, name, file, ports)
+	return read(ctx, name, file, ports, keys)
 }
 
 // read reads a capture to its end, or to where it is cut or damaged. An error
 // means that there is nothing to show.
-func read(ctx context.Context, name string, input io.Reader, ports []uint16) (*info, error) {
+func read(ctx context.Context, name string, input io.Reader, ports []uint16, keys *tlsdec.Keys) (*info, error) {
 	reader, err := pcaps.NewReader(input, pcaps.ReaderConfig{})
 	if err != nil {
 		return nil, err
 	}
-	g := &gatherer{info: &info{File: name, Format: reader.Format().String(), Other: map[string]int{}}, reader: reader}
-	if g.table, err = flow.New(flow.Config{MQTTPorts: ports}, g); err != nil {
+	g := &gatherer{info: &info{File: name, Format: reader.Format().String(), Other: map[string]int{}}, reader: reader, keys: keys}
+	if g.table, err = flow.New(flow.Config{MQTTPorts: ports, Secure: keys.Open}, g); err != nil {
 		return nil, err
 	}
 	if reader.Format() == pcaps.FormatPcap {
@@ -140,6 +142,7 @@ func (g *gatherer) record(r *pcaps.Record) {
 		g.NameBlocks++
 	case r.Secrets != nil:
 		g.Secrets++
+		addSecrets(g.keys, r.Secrets)
 	default:
 		g.Other[r.Type.String()]++
 	}

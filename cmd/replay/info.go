@@ -103,7 +103,8 @@ type conversation struct {
 	Incarnation int           `json:"incarnation"`
 	VLANs       []uint16      `json:"vlans"`
 	Protocol    string        `json:"protocol"`
-	MQTTVersion uint8         `json:"mqtt_level"` // protocol level of the CONNECT, 0: not seen
+	TLS         string        `json:"tls,omitempty"` // what was read of its TLS, or why nothing was
+	MQTTVersion uint8         `json:"mqtt_level"`    // protocol level of the CONNECT, 0: not seen
 	Handshake   string        `json:"handshake"`
 	Refused     bool          `json:"refused"`
 	End         string        `json:"end"`
@@ -152,8 +153,13 @@ func newConversation(c *flow.Conversation) conversation {
 		client = flow.SideA
 	}
 	to, from := c.Half(client), c.Half(client.Peer())
+	secure := ""
+	if c.Secure != nil {
+		secure = c.Secure.String()
+	}
 	return conversation{
-		ID: c.ID, Interface: int(c.Lane), Client: address(to.Addr), Server: address(from.Addr), RoleKnownBy: c.Role.String(),
+		TLS: secure,
+		ID:  c.ID, Interface: int(c.Lane), Client: address(to.Addr), Server: address(from.Addr), RoleKnownBy: c.Role.String(),
 		Incarnation: c.Incarnation, VLANs: filled(c.VLANs), Protocol: c.Protocol.String(), MQTTVersion: c.MQTTVersion,
 		Handshake: c.Handshake.String(), Refused: c.Refused, End: c.End.String(), Start: time.Duration(c.First),
 		Duration: c.Last.Sub(c.First), FirstFrame: c.FirstFrame, LastFrame: c.LastFrame,

@@ -15,6 +15,7 @@ import (
 	"hilnet/emu"
 	"hilnet/internal/linktest"
 	"hilnet/pcaps"
+	"hilnet/pcaps/tlsdec"
 	"hilnet/scenarios"
 )
 
@@ -218,7 +219,7 @@ func FuzzInfo(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		i, err := read(t.Context(), "x", bytes.NewReader(text), []uint16{1883})
+		i, err := read(t.Context(), "x", bytes.NewReader(text), []uint16{1883}, new(tlsdec.Keys))
 		if err != nil {
 			if explained := explainError("x", err); explained == nil || errors.Is(err, context.Canceled) {
 				t.Fatal(err)

@@ -131,16 +131,17 @@ func writeFrames(i *info, row func(string, string, ...any)) {
 }
 
 func writeConversation(w io.Writer, c *conversation, showInterface bool) {
-	fmt.Fprintf(w, "\n  #%d %s -> %s  %s", c.ID, c.Client, c.Server, c.Protocol)
+	protocol := c.Protocol
 	switch c.MQTTVersion {
 	case 0:
 	case 3:
-		fmt.Fprint(w, " 3.1")
+		protocol += " 3.1"
 	case 4:
-		fmt.Fprint(w, " 3.1.1")
+		protocol += " 3.1.1"
 	default:
-		fmt.Fprintf(w, " %d", c.MQTTVersion)
+		protocol += fmt.Sprintf(" %d", c.MQTTVersion)
 	}
+	fmt.Fprintf(w, "\n  #%d %s -> %s  %s", c.ID, c.Client, c.Server, over(protocol, c.TLS))
 	fmt.Fprintf(w, "\n     client known by %s, incarnation %d, handshake %s, end %s", c.RoleKnownBy, c.Incarnation, c.Handshake, c.End)
 	if c.Refused {
 		fmt.Fprint(w, ", refused")

@@ -12,6 +12,8 @@ import (
 // A Config limits an Analyzer; the zero value means the defaults.
 type Config struct {
 	MQTTPorts []uint16 // nil = 1883
+	// Secure is flow.Config.Secure: who reads TLS. Nil: nobody does.
+	Secure func(*flow.Conversation) flow.Decrypter
 	// Stall is the shortest standstill that is listed. 0 = 200 ms, without those
 	// that the path's round-trip time explains and those that are usual there:
 	// [Conversation.UsualStalls] counts the latter.
@@ -60,7 +62,7 @@ func New(config Config) (*Analyzer, error) {
 	}
 	a := &Analyzer{config: config, live: map[uint64]*session{}, events: config.MaxEvents, arp: map[string]sim.Time{}}
 	table, err := flow.New(flow.Config{
-		MQTTPorts: config.MQTTPorts, MaxConversations: MaxStreams, MaxMemory: flowMemory, History: flowHistory,
+		MQTTPorts: config.MQTTPorts, Secure: config.Secure, MaxConversations: MaxStreams, MaxMemory: flowMemory, History: flowHistory,
 	}, (*handler)(a))
 	if err != nil {
 		return nil, fmt.Errorf("analyze: %w", err)

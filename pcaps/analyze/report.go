@@ -28,7 +28,8 @@ type Conversation struct {
 	Server      string        `json:"server"`
 	Interface   uint32        `json:"interface"`
 	Protocol    string        `json:"protocol"`
-	MQTTVersion uint8         `json:"mqtt_version"` // protocol level, 0 = not known
+	TLS         string        `json:"tls,omitempty"` // what was read of its TLS, or why nothing was
+	MQTTVersion uint8         `json:"mqtt_version"`  // protocol level, 0 = not known
 	ClientID    string        `json:"client_id"`
 	KeepAlive   uint16        `json:"keep_alive"` // seconds
 	Handshake   string        `json:"handshake"`

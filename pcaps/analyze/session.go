@@ -144,6 +144,9 @@ func (s *session) end(a *Analyzer) {
 	}
 	out.Client, out.Server = c.Half(client).Addr.String(), c.Half(server).Addr.String()
 	out.Interface, out.Protocol, out.MQTTVersion = c.Lane, c.Protocol.String(), c.MQTTVersion
+	if c.Secure != nil {
+		out.TLS = c.Secure.String()
+	}
 	out.Handshake, out.End, out.EndedBy = c.Handshake.String(), c.End.String(), s.name(c.EndedBy)
 	out.Start, out.Duration, out.FirstFrame, out.LastFrame = time.Duration(c.First), c.Last.Sub(c.First), c.FirstFrame, c.LastFrame
 	out.ToServer = s.half[index(client)].direction(c.Half(client))

@@ -26,6 +26,10 @@ type Config struct {
 	MQTTPorts []uint16 // nil = 1883
 	TLSPorts  []uint16 // of MQTT; tells client from server only. nil = 8883
 
+	// Secure, if it is set, is asked for a Decrypter of each conversation that
+	// begins with TLS; nil stands for none. See the package comment.
+	Secure func(*Conversation) Decrypter
+
 	// IgnoreVLAN makes one conversation of those that differ by VLANs only. Mirror
 	// ports may tag one direction and not the other.
 	IgnoreVLAN      bool

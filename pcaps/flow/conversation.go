@@ -131,8 +131,11 @@ type Conversation struct {
 	// Evicted tells that the table gave the conversation up to make room.
 	Evicted bool
 
-	Protocol    Protocol // MQTT when either direction is
-	MQTTVersion uint8    // protocol level of the CONNECT: 3 = 3.1, 4 = 3.1.1, 5; 0 = not seen
+	Protocol Protocol // MQTT when either direction is
+	// Secure reads the conversation's TLS, nil if there is none or nobody does.
+	// Where it can, Protocol is that of what TLS carries.
+	Secure      Decrypter
+	MQTTVersion uint8 // protocol level of the CONNECT: 3 = 3.1, 4 = 3.1.1, 5; 0 = not seen
 
 	First, Last           sim.Time // of its frames
 	FirstFrame, LastFrame uint64

@@ -63,6 +63,10 @@
 // in front of them; [Message.Resumed] marks what rests on it. A remaining
 // length of more than four bytes loses the boundaries too.
 //
+// In TLS there are no messages, unless [Config.Secure] knows somebody who reads
+// it. Then offsets of messages, boundaries and notices about them are those of
+// what TLS carries, and a message's frames are those that completed its records.
+//
 // A stream that is something else is left alone; [Half.Evidence] says why.
 // MQTT over WebSocket is HTTP here.
 //

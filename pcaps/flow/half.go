@@ -47,8 +47,9 @@ type half struct {
 	strayNext uint32
 	strayRun  int
 
-	history history
-	framer  framer
+	history  history
+	framer   framer
+	plainOff int64 // bytes that TLS carried so far
 }
 
 // piece is payload that waits behind a hole.

@@ -162,7 +162,7 @@ func (h *half) deliver(p *piece) {
 		h.pub.Bytes += int64(len(p.data))
 		t.out.Data(&t.chunk)
 		if !t.config.NoMQTT {
-			h.framer.data(&t.chunk)
+			h.messages(&t.chunk)
 		}
 	}
 	if p.cut > 0 {
@@ -190,6 +190,10 @@ func (h *half) gap(to int64, reason Reason) {
 	t.stats.Gaps[reason] += uint64(n)
 	t.out.Data(&t.chunk)
 	if !t.config.NoMQTT {
+		if s := h.conn.Secure; s != nil {
+			s.Gap(h.side)
+			t.chunk.Offset = h.plainOff
+		}
 		h.framer.gap(&t.chunk)
 	}
 }

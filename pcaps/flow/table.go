@@ -299,6 +299,9 @@ func (t *Table) end(c *conn, end End) {
 			c.End = end
 		}
 	}
+	if c.Secure != nil {
+		c.Secure.End()
+	}
 	t.tell(c, Notice{Kind: NoticeEnded})
 	c.half[0].release()
 	c.half[1].release()
