@@ -145,7 +145,7 @@ func (w *World) connect(device *scenarios.Device, network network, arrive link.S
 	w.links = append(w.links, l)
 	w.cables[l.Name] = l
 	w.watchOver(device, l.Link)
-	reorder := time.Duration(0)
+	reorder := w.secretDelay()
 	if !device.Model() {
 		reorder = edgeReorder
 	}

@@ -178,6 +178,8 @@ func (c *checker) brokerTLS() {
 	for i := range c.s.Devices {
 		d, path := &c.s.Devices[i], index("devices", i)
 		switch t := d.MQTT.TLS; {
+		case !d.Model() && (t != nil || b.TLS != nil):
+			c.failf(path+".kind", "use a real broker, or emu broker --tls-cert, whose certificates the device can know", "%s cannot know the certificates that hilnet makes for a run, nor does hilnet choose its TLS", d.Name)
 		case t == nil && b.TLS != nil:
 			c.failf(path+".mqtt", "add tls: {}", "the broker speaks TLS, and %s does not", d.Name)
 		case t == nil:

@@ -64,3 +64,43 @@ func TestDiagnoseSaysWhoFoundWhat(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAlertInClearIsNotABadRecord(t *testing.T) {
+	stream := "\x16\x03\x01\x00\x03abc" + "\x14\x03\x03\x00\x01\x01" + "\x15\x03\x03\x00\x02\x02\x30"
+	bad := taskconn.Failure{Cause: taskconn.CauseBadRecord, Local: true, Err: io.EOF}
+	for n := 1; n <= len(stream); n++ {
+		var a taskconn.Alerts
+		for rest := []byte(stream); len(rest) > 0; rest = rest[min(n, len(rest)):] {
+			a.Watch(rest[:min(n, len(rest))])
+		}
+		if f := a.Explain(bad); f.Cause != taskconn.CauseUnknownCA || f.Local || f.Alert != 48 {
+			t.Errorf("in parts of %d: %v", n, f)
+		}
+	}
+	var a taskconn.Alerts
+	a.Watch([]byte("\x15\x03\x03\x00\x02\x01\x00" + "\x17\x03\x03\x00\x07" + "\x15\x03\x03\x00\x02\x02\x30"))
+	if f := a.Explain(bad); f != bad {
+		t.Errorf("a warning, and the bytes of another record: %v", f)
+	}
+	a.Watch([]byte("\x15\x03\x03\x00\x02\x02\x30"))
+	other := taskconn.Failure{Cause: taskconn.CauseExpired, Local: true, Err: io.EOF}
+	if f := a.Explain(other); f != other {
+		t.Errorf("another failure: %v", f)
+	}
+}
+
+func FuzzAlerts(f *testing.F) {
+	f.Add([]byte("\x15\x03\x03\x00\x02\x02\x30"), 3)
+	f.Fuzz(func(t *testing.T, data []byte, n int) {
+		n = min(max(n, 1), 1<<16)
+		bad := taskconn.Failure{Cause: taskconn.CauseBadRecord, Local: true, Err: io.EOF}
+		var whole, parts taskconn.Alerts
+		whole.Watch(data)
+		for rest := data; len(rest) > 0; rest = rest[min(n, len(rest)):] {
+			parts.Watch(rest[:min(n, len(rest))])
+		}
+		if a, b := whole.Explain(bad), parts.Explain(bad); a.Alert != b.Alert {
+			t.Errorf("%v, in parts of %d %v", a, n, b)
+		}
+	})
+}

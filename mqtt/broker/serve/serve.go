@@ -57,7 +57,7 @@ type event struct {
 	c    *conn
 	what what
 	data []byte
-	err  error // of TLS, which ended the connection
+	why  *taskconn.Failure // of TLS, which ended the connection; nil: it was not that
 }
 
 type what uint8
@@ -74,6 +74,7 @@ type conn struct {
 	id   broker.ConnID
 	sock net.Conn // what is read and written: raw, or TLS on it
 	raw  net.Conn
+	seen taskconn.Alerts // of the goroutine that reads
 
 	slow   atomic.Bool  // the broker wants to hear when bytes have gone
 	unsent atomic.Int64 // bytes in out and in the writer's hands
@@ -193,7 +194,7 @@ func (s *Server) handle(e event) {
 		c.slow.Store(false)
 		s.backlog(c)
 	case ended:
-		s.tlsFailed(c, e.err)
+		s.tlsFailed(c, e.why)
 		delete(s.conns, c.id)
 		c.close()
 		s.b.Closed(s.now, c.id)
@@ -267,7 +268,7 @@ func (s *Server) accept(l net.Listener) error {
 		}
 		c := &conn{sock: sock, raw: sock, wake: make(chan struct{}, 1)}
 		if s.tls != nil {
-			c.sock = tls.Server(sock, s.tls)
+			c.sock = tls.Server(watched{sock, &c.seen}, s.tls)
 		}
 		if !s.tell(event{c: c, what: opened}) {
 			_ = sock.Close()
@@ -294,40 +295,10 @@ func (s *Server) read(c *conn) {
 			return
 		}
 		if err != nil {
-			s.tell(event{c: c, what: ended, err: c.tlsError(err)})
+			s.tell(event{c: c, what: ended, why: c.tlsFailure(err)})
 			return
 		}
 	}
-}
-
-// tlsError returns what went wrong in TLS, nil if it was TCP, or the peer's end.
-func (c *conn) tlsError(err error) error {
-	t, ok := c.sock.(*tls.Conn)
-	if !ok {
-		return nil
-	}
-	if f := taskconn.Diagnose(err); t.ConnectionState().HandshakeComplete && (f.Cause == taskconn.CauseClosed || isTCP(err)) {
-		return nil
-	}
-	return err
-}
-
-// isTCP reports whether an error is of the connection below TLS.
-func isTCP(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "read"
-}
-
-// tlsFailed tells why TLS ended.
-func (s *Server) tlsFailed(c *conn, err error) {
-	if err == nil {
-		return
-	}
-	f := taskconn.Diagnose(err)
-	s.log.Emit(trace.Event{
-		Kind: trace.KindTLSFailed, Node: "broker", Client: s.b.Client(c.id), Stage: string(f.Cause), Count: int64(f.Alert),
-		Text: fmt.Sprintf("%v: %v", c.raw.RemoteAddr(), f),
-	})
 }
 
 // write writes what there is until the connection ends.
