@@ -2,7 +2,6 @@ package emu
 
 import (
 	"fmt"
-	"time"
 
 	"hilnet/link"
 	"hilnet/pcaps"

@@ -1,17 +1,23 @@
 package emu
 
 import (
+	"crypto/x509"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hilnet/internal/linktest"
+	"hilnet/mqtt"
 	"hilnet/nic"
 	"hilnet/scenarios"
+	"hilnet/sim"
+	"hilnet/sim/taskconn"
 	"hilnet/trace"
 )
 
@@ -216,6 +222,25 @@ func TestTheKeyLogIsAFileOfItsOwn(t *testing.T) {
 	for _, label := range []string{"CLIENT_RANDOM ", "CLIENT_TRAFFIC_SECRET_0 ", "SERVER_HANDSHAKE_TRAFFIC_SECRET "} {
 		if strings.Count(text, label) != 1 {
 			t.Errorf("%d lines with %s:\n%s", strings.Count(text, label), label, text)
+		}
+	}
+}
+
+// An application that brings randomness of its own is refused where peers may be
+// real; there is no switch for it.
+func TestAPredictableSeedIsRefusedInRealTime(t *testing.T) {
+	for clock, want := range map[string]mqtt.Status{"real": mqtt.InvalidParameter, "virtual": mqtt.ConnectFailure} {
+		var got mqtt.Status
+		app := func(_ *sim.Task, c *mqtt.Client) {
+			got = c.SecureConnect(netip.MustParseAddrPort("10.0.0.1:8883"), func(_ *mqtt.Client, s *mqtt.TLSSession) mqtt.Status {
+				s.Rand, s.Time = taskconn.NewRand(1, "mine"), func() time.Time { return time.Unix(1767225600, 0) }
+				s.Trusted = []*x509.Certificate{{}} // nobody's: the handshake fails, if there is one
+				return mqtt.Success
+			}, 0, true, 100)
+		}
+		sc := load(t, "version: 1\nname: app\nclock: "+clock+"\nduration: 300ms\ndevices: [{app: app, mqtt: {tls: {}}}]\nbroker: {tls: {}}\n")
+		if _, err := Run(t.Context(), sc, Options{Apps: map[string]App{"app": app}}); err != nil || got != want {
+			t.Errorf("clock %s: %v, %v; want %v", clock, got, err, want)
 		}
 	}
 }
