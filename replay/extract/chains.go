@@ -28,24 +28,25 @@ type chain struct {
 // A walk goes through a connection and follows the segments of one direction whose
 // receiver is behind the tap.
 type walk struct {
-	s      *single
-	v      *connection
-	w      way
-	open   []*chain
-	recent []*chain // covered ones, the newest last
-	done   []*chain
-	newest uint32 // behind the highest that was sent
-	begun  bool
-	window uint32 // the peer's, scaled
-	scale  uint8
-	peer   uint32 // behind the highest that the peer sent
-	heard  uint32 // what was acknowledged of that
-	spoke  bool
-	rtt    int64 // of late
-	acked  uint32
-	dsack  bool // the peer reports what comes twice
-	rack   int  // the newest segment that is known to have arrived
-	clock  ackClock
+	s        *single
+	v        *connection
+	w        way
+	open     []*chain
+	recent   []*chain // covered ones, the newest last
+	done     []*chain
+	newest   uint32 // behind the highest that was sent
+	begun    bool
+	window   uint32 // the peer's, scaled
+	scale    uint8
+	peer     uint32 // behind the highest that the peer sent
+	heard    uint32 // what was acknowledged of that
+	spoke    bool
+	rtt      int64 // of late
+	acked    uint32
+	dsack    bool // the peer reports what comes twice
+	reorders bool // the network does: what is overtaken is not lost
+	rack     int  // the newest segment that is known to have arrived
+	clock    ackClock
 }
 
 // maxOpen bounds the segments that wait for an acknowledgement; beyond it nothing is
@@ -68,7 +69,16 @@ func (s *single) forward(v *connection, w way) {
 	}
 	k.clock.end()
 	s.trains[w] = append(s.trains[w], k.clock.trains...)
-	for _, c := range slices.Concat(k.done, k.recent, k.open) {
+	all := slices.Concat(k.done, k.recent, k.open)
+	late := 0
+	for _, c := range all {
+		if c.by >= 0 && c.absent > 0 && len(c.sent) > 1 && k.first(c, &s.k.packets[c.by]) == 0 {
+			late++ // others overtook it, and it came all the same
+		}
+	}
+	const some = 3
+	k.reorders = late >= some
+	for _, c := range all {
 		k.judge(c)
 	}
 	k.report()
@@ -315,11 +325,16 @@ func (k *walk) judge(c *chain) {
 	span := max(by.at, last.at+2*k.v.best[k.w]) + delayedACK
 	missing, counted := k.v.missing(k.w.peer(), first.at, span)
 	came := k.first(c, by)
-	if came > 0 && repeated == 0 {
+	switch {
+	case came > 0 && repeated == 0:
 		least = max(least, min(came, most)) // those before it did not
+	case came == 0:
+		least = 0 // it only came late
 	}
 	probably := most
 	switch {
+	case k.reorders && !k.dsack: // each may only have been late, and nobody says so
+		least, probably = 0, 0
 	case counted && missing == 0 && k.v.sack:
 		least = most // every arrival would have been answered, and no answer is missing
 	case c.answer && c.absent+1 >= n-repeated:

@@ -14,8 +14,10 @@ import (
 type hole struct {
 	seq, end uint32
 	at       int64 // when it was seen
-	fills    int   // segments that closed it
-	late     bool  // it was closed by what had been sent in time
+	stamp    uint32
+	stamped  bool
+	fills    int  // segments that closed it
+	late     bool // it was closed by what had been sent in time
 	bytes    uint32
 	missing  int // packets missing where it opened, as IP identifications say; -1: not known
 }
@@ -84,7 +86,7 @@ func (r *receiver) take(n int, p *packet) {
 			r.close(r.holes[0])
 			r.holes = r.holes[1:]
 		}
-		r.holes = append(r.holes, &hole{seq: r.newest, end: p.seq, bytes: p.seq - r.newest, at: p.at, missing: missing})
+		r.holes = append(r.holes, &hole{seq: r.newest, end: p.seq, bytes: p.seq - r.newest, at: p.at, missing: missing, stamp: p.tsval, stamped: p.hasTS})
 	case p.carries() > 0 && before(p.seq, r.newest) && r.fill(p, ordered):
 		if missing > 0 {
 			r.lost(p, missing, missing, possible, possible)
@@ -117,7 +119,11 @@ func (r *receiver) fill(p *packet, ordered bool) bool {
 		}
 		filled = true
 		h.fills++
-		h.late = h.late || !ordered || r.soon(h, p)
+		if h.stamped && p.hasTS {
+			h.late = h.late || !after(p.tsval, h.stamp) // it was sent before what followed it here
+		} else {
+			h.late = h.late || !ordered || r.soon(h, p)
+		}
 		if !after(p.seq, h.seq) {
 			h.seq = p.end()
 		} else if !before(p.end(), h.end) {

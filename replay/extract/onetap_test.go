@@ -65,3 +65,31 @@ func (k *known) withData(t *testing.T) (n [3]int) {
 	}
 	return n
 }
+
+// A network that reorders and doubles loses nothing by that.
+func TestReorderingIsNoLoss(t *testing.T) {
+	c := newTrial(1)
+	c.text = `version: 1
+name: trial
+duration: 40s
+devices:
+  - {profile: linux, pool: {packets: 400}, quirks: none, mqtt: {keepalive: 30s}, steps: [connect, subscribe: {topic: "c/#", qos: 1}, every: {period: 300ms, for: 30s, do: [publish: {topic: t, size: 6000B, qos: 1}]}]}
+links:
+  - {delay: 25ms, jitter: {spread: 15ms, order: reorder}, duplicate: 3%}
+broker: {kind: model}
+`
+	c.run(t, t.TempDir())
+	if len(c.lost[up])+len(c.lost[down]) > 0 {
+		t.Fatal("the run lost something")
+	}
+	both, err := Pair(readFile(t, c.dev), readFile(t, c.broker))
+	if err != nil || len(both.Drops) > 0 || len(both.Duplicates) < 10 || len(both.Reorders) < 100 {
+		t.Errorf("two captures: %v, %d lost, %d twice, %d late", err, len(both.Drops), len(both.Duplicates), len(both.Reorders))
+	}
+	for _, file := range []string{c.dev, c.broker} {
+		one, err := Single(readFile(t, file))
+		if err != nil || one.Up.Data.Estimate > 1 || one.Down.Data.Estimate > 1 {
+			t.Errorf("one capture %s: %v, up %+v, down %+v", one.Place, err, one.Up.Data, one.Down.Data)
+		}
+	}
+}
