@@ -160,6 +160,19 @@ func TestAScenarioOfARunDoesTheSameAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Of the run of the scenario a scenario can be made that does the same once more.
+	again := t.TempDir()
+	sc, err := scenarios.LoadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := emu.Run(t.Context(), sc, emu.Options{Out: again}); err != nil {
+		t.Fatal(err)
+	}
+	code, text := call(t, "extract", "-o", filepath.Join(again, "field.yaml"), filepath.Join(again, sc.Name+".device.pcapng"), filepath.Join(again, sc.Name+".peer.pcapng"))
+	if code != exitPass || strings.Contains(text, "differs") || !strings.Contains(text, "outage, both") {
+		t.Errorf("extracted again, exit %d:\n%s", code, text)
+	}
 	if !strings.Contains(string(data), "drop_frames:") || !strings.Contains(string(data), "do: blackhole") {
 		t.Errorf("no losses and no outage in\n%s", data)
 	}

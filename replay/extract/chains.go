@@ -400,12 +400,8 @@ func (k *walk) silent(sent []int) (n int) {
 func (k *walk) first(c *chain, by *packet) int {
 	packets := k.s.k.packets
 	// What lies behind a hole does not move the timestamp that is echoed (RFC 7323).
-	if by.hasTS && !after(c.end, by.ack) {
-		for j, i := range c.sent {
-			if packets[i].hasTS && packets[i].tsval == by.tsecr {
-				return j
-			}
-		}
+	if j := k.echoed(c, by); j >= 0 && !after(c.end, by.ack) {
+		return j
 	}
 	if len(c.sent) < 2 || c.absent > 0 {
 		return -1
@@ -414,6 +410,21 @@ func (k *walk) first(c *chain, by *packet) int {
 		return 0
 	}
 	return -1
+}
+
+// echoed returns which of a chain's segments had the timestamp that is echoed, -1 if
+// that is none of them, or not only one.
+func (k *walk) echoed(c *chain, by *packet) int {
+	found := -1
+	for j, i := range c.sent {
+		if p := &k.s.k.packets[i]; by.hasTS && p.hasTS && p.tsval == by.tsecr {
+			if found >= 0 {
+				return -1
+			}
+			found = j
+		}
+	}
+	return found
 }
 
 // What a TCP waits at least before it sends again (Linux; RFC 6298 says 1 s), and
@@ -435,15 +446,10 @@ func (k *walk) handshake(c *chain) {
 	packets := k.s.k.packets
 	by := &packets[c.by]
 	n := len(c.sent)
-	took := n - 1
-	known := false
-	if by.hasTS {
-		for j, i := range c.sent {
-			if packets[i].hasTS && packets[i].tsval == by.tsecr {
-				took, known = j, true
-				break
-			}
-		}
+	took := k.echoed(c, by)
+	known := took >= 0
+	if last := packets[c.sent[n-1]].at; !known && k.near(last, by.at) {
+		took, known = n-1, true
 	}
 	for j, i := range c.sent[:n-1] {
 		switch {

@@ -93,3 +93,21 @@ broker: {kind: model}
 		}
 	}
 }
+
+// A stack that sends its SYN again with the same timestamp has lost all but the last
+// one, if the answer comes a round trip after that.
+func TestLostSYNsAreCounted(t *testing.T) {
+	c := newTrial(1)
+	c.text = `version: 1
+name: trial
+duration: 30s
+devices: [{profile: linux, mqtt: {wait: 20s}, steps: [connect, publish: {topic: t, qos: 1}]}]
+links: [{delay: 25ms, match: [{do: drop, tcp: SYN, copies: 3, direction: up}]}]
+broker: {kind: model}
+`
+	c.run(t, t.TempDir())
+	one, err := Single(readFile(t, c.dev))
+	if err != nil || len(c.lost[up]) != 3 || one.Up.Data != (Bounds{3, 3, 3}) {
+		t.Errorf("%v: %d lost, found %+v", err, len(c.lost[up]), one.Up.Data)
+	}
+}
