@@ -107,15 +107,32 @@ func (w *cableWay) apply() {
 }
 
 // begin makes a change; step moves it on; end undoes it.
+// One that was never undone and comes again takes its own place when it is whole:
+// until then a ramp goes on from what it made of the link the last time.
 func (w *cableWay) begin(id int, a *scenarios.Action, part float64) {
 	w.changes = append(w.changes, change{id, a, part})
+	w.whole(len(w.changes) - 1)
 	w.apply()
 }
 
 func (w *cableWay) step(id int, part float64) {
 	if i := w.index(id); i >= 0 {
 		w.changes[i].part = part
+		w.whole(i)
 		w.apply()
+	}
+}
+
+// whole forgets the former times of a change that has come to its end.
+func (w *cableWay) whole(i int) {
+	c := w.changes[i]
+	if c.part < 1 {
+		return
+	}
+	for k := i - 1; k >= 0; k-- {
+		if w.changes[k].id == c.id {
+			w.changes = slices.Delete(w.changes, k, k+1)
+		}
 	}
 }
 
@@ -126,8 +143,14 @@ func (w *cableWay) end(id int) {
 	}
 }
 
+// index returns the place of a change: of one that came several times, the last.
 func (w *cableWay) index(id int) int {
-	return slices.IndexFunc(w.changes, func(c change) bool { return c.id == id })
+	for i := len(w.changes) - 1; i >= 0; i-- {
+		if w.changes[i].id == id {
+			return i
+		}
+	}
+	return -1
 }
 
 // rampSteps is how many steps a change makes that takes its time, as the key over

@@ -62,10 +62,14 @@ func (s *server) fault(a *scenarios.Action, id int) (undo func()) {
 		s.missed(a, n, "nobody was connected")
 		return nil
 	}
+	forget := func() {
+		s.faults = slices.DeleteFunc(s.faults, func(f serverFault) bool { return f.id == id })
+	}
+	forget() // of one that is never undone, the former time
 	s.faults = append(s.faults, serverFault{id, a, s.devices(a)})
 	s.setFaults()
 	return func() {
-		s.faults = slices.DeleteFunc(s.faults, func(f serverFault) bool { return f.id == id })
+		forget()
 		s.setFaults()
 	}
 }

@@ -2,7 +2,6 @@ package emu
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +18,9 @@ const SweepFormat = "hilnet-sweep/1"
 
 // maxSweepLine bounds a line of a file of results.
 const maxSweepLine = 64 << 20
+
+// sweepStart is how each file of results begins.
+const sweepStart = `{"format":"hilnet-sweep/`
 
 // A SweepHeader is the first line of a file of results: JSON, as every line.
 type SweepHeader struct {
@@ -165,15 +167,19 @@ var ErrCut = errors.New("emu: results: the file ends within a line")
 // NewSweepReader reads the header.
 func NewSweepReader(r io.Reader) (*SweepReader, error) {
 	s := &SweepReader{r: bufio.NewReaderSize(r, 64<<10)}
+	foreign := fmt.Errorf("emu: results: the first line is not that of a %s file (name a file that emu sweep --out-file wrote)", SweepFormat)
+	start, _ := s.r.Peek(len(sweepStart)) // an error comes again below
 	line, err := s.next()
-	if errors.Is(err, io.EOF) {
-		err = ErrCut
-	}
-	if err != nil {
+	switch cut := errors.Is(err, io.EOF) || errors.Is(err, ErrCut); {
+	case cut && strings.HasPrefix(sweepStart, string(start)):
+		return nil, ErrCut
+	case cut:
+		return nil, foreign // who resumes writes over a header that was cut, but not over what is none
+	case err != nil:
 		return nil, err
 	}
-	if err := json.Unmarshal(line, &s.Header); err != nil || s.Header.Format != SweepFormat || s.Header.Jobs < 0 || s.Header.Seeds < 1 {
-		return nil, fmt.Errorf("emu: results: the first line is not that of a %s file (name a file that emu sweep --out-file wrote)", SweepFormat)
+	if err := json.Unmarshal(line, &s.Header); err != nil || s.Header.Format != SweepFormat || s.Header.Jobs < 0 || s.Header.Jobs > maxJobs || s.Header.Seeds < 1 {
+		return nil, foreign
 	}
 	_, _, err = s.Header.part()
 	return s, err
@@ -215,8 +221,7 @@ func (s *SweepReader) Next() (*SweepRun, error) {
 		return nil, err
 	}
 	r := &SweepRun{}
-	d := json.NewDecoder(bytes.NewReader(line))
-	if err := d.Decode(r); err != nil || r.Job < 0 || r.Job >= s.Header.Jobs || len(r.Values) != len(s.Header.Axes) {
+	if err := json.Unmarshal(line, r); err != nil || r.Job < 0 || r.Job >= s.Header.Jobs || len(r.Values) != len(s.Header.Axes) {
 		return nil, fmt.Errorf("emu: results: line %d is damaged (delete it and what follows, and go on with --resume)", s.lines)
 	}
 	return r, nil

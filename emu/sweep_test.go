@@ -360,6 +360,15 @@ func TestResultsOfAnotherSweepAreRefused(t *testing.T) {
 		t.Errorf("merge: %v", err)
 	}
 	lines := bytes.SplitAfter(file, []byte("\n"))
+	twice := bytes.Join([][]byte{lines[0], bytes.TrimSpace(lines[1]), lines[2]}, nil)
+	if _, _, err := merge(t, twice); err == nil || !strings.Contains(err.Error(), "line 2 is damaged") {
+		t.Errorf("two results in a line: %v", err)
+	}
+	for beginning, cut := range map[string]bool{"": true, `{"form`: true, string(lines[0][:40]): true, "a note": false, `{"format":"other"`: false} {
+		if _, err := emu.NewSweepReader(strings.NewReader(beginning)); errors.Is(err, emu.ErrCut) != cut || err == nil {
+			t.Errorf("%q: %v; a header that was cut: %v", beginning, err, cut)
+		}
+	}
 	hole := bytes.Join(slices.Delete(slices.Clone(lines), 3, 5), nil)
 	if _, m, err := merge(t, hole); err != nil || m.Missing != 2 || m.FirstGap != 2 {
 		t.Errorf("a hole: %+v, %v", m, err)

@@ -2,6 +2,7 @@ package emu
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,17 +27,17 @@ type override[T any] struct {
 }
 
 func (s *setting[T]) set(id int, v T) {
+	s.drop(id)
 	s.active = append(s.active, override[T]{id, v})
 	s.apply(v)
 }
 
+func (s *setting[T]) drop(id int) {
+	s.active = slices.DeleteFunc(s.active, func(o override[T]) bool { return o.id == id })
+}
+
 func (s *setting[T]) unset(id int) {
-	for i, o := range s.active {
-		if o.id == id {
-			s.active = append(s.active[:i], s.active[i+1:]...)
-			break
-		}
-	}
+	s.drop(id)
 	v := s.base
 	if n := len(s.active); n > 0 {
 		v = s.active[n-1].value
@@ -56,7 +57,8 @@ type plan struct {
 	*scenarios.Action
 	parts []*scenarios.Action // what it is for each device, or itself
 	times int
-	began sim.Time // of the first time
+	id    int      // of the first time
+	began sim.Time // likewise
 }
 
 // newPlan takes an action apart that happens to several devices, or to their
@@ -173,6 +175,12 @@ func (w *World) repeat(p *plan) {
 func (w *World) occur(p *plan) {
 	w.acts++
 	id := w.acts
+	switch {
+	case p.id == 0:
+		p.id = id
+	case p.For == 0:
+		id = p.id // what is never undone takes the place of itself: no run holds more for it
+	}
 	var undo []func()
 	for i, a := range p.parts {
 		w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: describe(a)})

@@ -209,6 +209,10 @@ func (c *conditions) lost(f *Frame, threshold uint64) bool {
 	return c.env.Choose(f, "", VerbDrop, u>>(64-drawBits) < threshold, u)
 }
 
+// movesPoll is how many moves are made between two looks at whether the run was
+// canceled: of a year in states of a millisecond there are 3·10^10 in one event.
+const movesPoll = 1 << 16
+
 // nowhere is the state of conditions that are not there.
 var nowhere conditionState
 
@@ -220,6 +224,9 @@ func (c *conditions) now() *conditionState {
 	if !c.byPackets && len(c.states) > 1 {
 		for now := c.env.Loop.Now(); c.until <= now; {
 			c.move()
+			if c.moves%movesPoll == 0 && c.env.Loop.Canceled() {
+				break
+			}
 		}
 	}
 	return &c.states[c.state]

@@ -203,6 +203,10 @@ func (l *Loop) nextSeq() uint64 {
 	return l.seq
 }
 
+// Canceled reports whether Cancel was called: what works long within one event
+// looks here now and then.
+func (l *Loop) Canceled() bool { return l.canceled.Load() }
+
 func (l *Loop) cancelCause() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -134,13 +134,19 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 	}
 	d = &done{report: report.NewRun(result, e.source), result: result, err: err}
 	if err != nil {
-		var other *emu.DecisionsError
-		if errors.As(err, &other) {
-			d.report.Verdict = report.Invalid // what the user gave does not fit together
+		if cannotEnd(err) {
+			d.report.Verdict = report.Invalid
 		}
 		d.report.Error = err.Error()
 	}
 	return d
+}
+
+// cannotEnd reports whether an error that ended a run is of what the user gave:
+// it does not fit together, or time does not pass in it.
+func cannotEnd(err error) bool {
+	var other *emu.DecisionsError
+	return errors.As(err, &other) || errors.Is(err, sim.ErrStandstill)
 }
 
 // verdictOf tells what an error is about that kept a run from beginning.

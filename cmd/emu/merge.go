@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +42,7 @@ unless --partial is given.`,
 func (c *cli) merge(args []string, f *sweepFlags, partial bool) error {
 	var readers []*emu.SweepReader
 	for _, name := range args {
-		if same(name, f.outFile) || same(name, f.csv) {
+		if same(name, f.outFile) || same(name, f.csv) || same(name, f.report) {
 			return usagef("%s is read, so it cannot be written; choose another name", name)
 		}
 		if err := notPipe("read", name); err != nil {
@@ -93,4 +94,29 @@ func same(a, b string) bool {
 	}
 	y, err := os.Stat(b)
 	return err == nil && os.SameFile(x, y)
+}
+
+// distinct sees that no output is written over another.
+func (f *sweepFlags) distinct() error {
+	names := []string{f.outFile, f.csv, f.report}
+	flags := []string{"--out-file", "--csv", "--report"}
+	for i, a := range names {
+		for k, b := range names[:i] {
+			if a != "" && b != "" && oneFile(a, b) {
+				return usagef("%s and %s are one file, %s: give each its own", flags[k], flags[i], a)
+			}
+		}
+	}
+	return nil
+}
+
+// oneFile reports whether two names are one file, or will be when it is there.
+// Devices such as /dev/null are none.
+func oneFile(a, b string) bool {
+	if info, err := os.Stat(a); err == nil {
+		return info.Mode().IsRegular() && same(a, b)
+	}
+	x, err1 := filepath.Abs(a)
+	y, err2 := filepath.Abs(b)
+	return err1 == nil && err2 == nil && x == y
 }

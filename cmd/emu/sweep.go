@@ -95,6 +95,9 @@ type sink struct {
 
 // newSink opens the outputs. With file the results are appended to it.
 func (c *cli) newSink(h emu.SweepHeader, f *sweepFlags, file *os.File) (*sink, error) {
+	if err := f.distinct(); err != nil {
+		return nil, err
+	}
 	s := &sink{cli: c, flags: f, header: h}
 	if err := s.addFinder(); err != nil {
 		return nil, err
@@ -410,6 +413,16 @@ func (c *cli) openSweep(sweep *emu.Sweep, f *sweepFlags, resume bool, config *em
 	}
 	if err != nil {
 		return nil, usagef("%s: %s", f.outFile, bare(err))
+	}
+	// The whole file is looked at before an output of before is begun again.
+	if _, err = reader.CheckResume(sweep.Header(), func(*emu.SweepRun) error { return nil }); err != nil {
+		return nil, usagef("%s: %s", f.outFile, bare(err))
+	}
+	if _, err = file.Seek(0, io.SeekStart); err == nil {
+		reader, err = emu.NewSweepReader(file)
+	}
+	if err != nil {
+		return nil, &emu.EnvironmentError{Op: "read the results", Err: err, Hint: "choose another --out-file"}
 	}
 	out, err := c.newSink(sweep.Header(), f, file)
 	if err != nil {
