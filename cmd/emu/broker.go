@@ -86,7 +86,9 @@ func (c *cli) broker(ctx context.Context, args []string, f *brokerFlags) error {
 	if cfg.TLS, closeKeys, err = f.tls.config(c.stderr); err != nil {
 		return err
 	}
-	closeTrace, err := traceTo(f.trace, &cfg)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	closeTrace, err := traceTo(f.trace, &cfg, cancel)
 	if err != nil {
 		return errors.Join(err, closeKeys())
 	}
@@ -103,9 +105,9 @@ func (c *cli) broker(ctx context.Context, args []string, f *brokerFlags) error {
 	}
 	fmt.Fprintf(c.stdout, "listening on %s\n", l.Addr())
 	if f.length > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.length)
-		defer cancel()
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, f.length)
+		defer stop()
 	}
 	state, err := s.Serve(ctx, l)
 	if err != nil {
@@ -134,6 +136,9 @@ func readBrokerState(name string) ([]byte, error) {
 	if name == "" {
 		return nil, nil
 	}
+	if err := checkStateFolder(name); err != nil {
+		return nil, err
+	}
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -150,27 +155,43 @@ func readBrokerState(name string) ([]byte, error) {
 	return data, nil
 }
 
+// stateError is a state that cannot be written.
+func stateError(err error) error {
+	return &emu.EnvironmentError{Op: "write the state", Err: err, Hint: "choose another file with --state"}
+}
+
+// checkStateFolder finds out at the start that writeBrokerState cannot make its
+// file, for at the end it would be too late for what the broker knows.
+func checkStateFolder(name string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err == nil {
+		err = errors.Join(tmp.Close(), os.Remove(tmp.Name()))
+	}
+	if err != nil {
+		return stateError(err)
+	}
+	return nil
+}
+
 // writeBrokerState replaces the file at once, so that there always is a whole one.
 func writeBrokerState(name string, state []byte) error {
-	fail := func(err error) error {
-		return &emu.EnvironmentError{Op: "write the state", Err: err, Hint: "choose another file with --state"}
-	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
-		return fail(err)
+		return stateError(err)
 	}
 	_, err = tmp.Write(state)
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), name)
 	}
 	if err != nil {
-		return fail(errors.Join(err, os.Remove(tmp.Name())))
+		return stateError(errors.Join(err, os.Remove(tmp.Name())))
 	}
 	return nil
 }
 
-// traceTo makes the server write its trace, and returns what ends that.
-func traceTo(name string, cfg *serve.Config) (end func() error, err error) {
+// traceTo makes the server write its trace, and returns what ends that. A trace
+// that cannot be written any more calls cancel: it would lack what comes.
+func traceTo(name string, cfg *serve.Config, cancel func()) (end func() error, err error) {
 	if name == "" {
 		return func() error { return nil }, nil
 	}
@@ -185,11 +206,20 @@ func traceTo(name string, cfg *serve.Config) (end func() error, err error) {
 	if err != nil {
 		return nil, fail(errors.Join(err, f.Close()))
 	}
-	cfg.Trace = w.Write
+	cfg.Trace = writeOrEnd(w, cancel)
 	return func() error {
 		if err := errors.Join(w.Flush(), f.Close()); err != nil {
 			return fail(err)
 		}
 		return nil
 	}, nil
+}
+
+// writeOrEnd writes events to w, and calls end once that fails.
+func writeOrEnd(w *trace.Writer, end func()) func(*trace.Event) {
+	return func(e *trace.Event) {
+		if w.Write(e); w.Err() != nil {
+			end()
+		}
+	}
 }

@@ -113,7 +113,8 @@ func (b *Broker) consume(c *conn, buf []byte, continued bool) {
 // Backlog tells how many bytes of the connection's Outputs its owner holds
 // because the transport does not take them now; it is 0 until told. Above
 // Config.MaxUnsent, with the bytes not yet taken from Outputs, QoS 0 messages
-// are dropped and others wait in the session; above twice that the connection
+// are dropped and others wait in the session. Above that and once more that, or
+// Config.MaxPacket if it is more, messages in flight not counted, the connection
 // is aborted, because only a client that sends and never reads gets there.
 func (b *Broker) Backlog(now sim.Time, id ConnID, unsent int) {
 	b.now = now
@@ -224,13 +225,19 @@ func (b *Broker) drop(e trace.Event) {
 	b.emit(e)
 }
 
-// maxTopics bounds Broker.topics.
-const maxTopics = 4_096
+// maxTopics and maxSharedTopic bound Broker.topics: topics, and bytes of one.
+const (
+	maxTopics      = 4_096
+	maxSharedTopic = 256
+)
 
 // topic returns t as a string that is shared by equal topics.
 func (b *Broker) topic(t []byte) string {
 	if s, ok := b.topics[string(t)]; ok {
 		return s
+	}
+	if len(t) > maxSharedTopic {
+		return string(t)
 	}
 	if len(b.topics) >= maxTopics {
 		clear(b.topics)

@@ -104,9 +104,20 @@ func (b *Broker) handle(now sim.Time, c *conn, frame []byte) {
 	b.checkUnsent(c)
 }
 
-// checkUnsent aborts a connection whose client sends and never reads.
+// checkUnsent aborts a connection whose client sends and never reads. Others do
+// not get there: a QoS 0 message crosses MaxUnsent once, and messages in flight,
+// which may all leave at once, have limits of their own.
 func (b *Broker) checkUnsent(c *conn) {
-	if c.closed || c.unsent() <= 2*b.cfg.MaxUnsent {
+	limit := b.cfg.MaxUnsent + max(b.cfg.MaxUnsent, b.cfg.MaxPacket)
+	if c.closed || c.unsent() <= limit {
+		return
+	}
+	if c.session != nil {
+		for i := range c.session.inflight {
+			limit += codec.MaxHeader + 4 + c.session.inflight[i].msg.size() // with the lengths of its fields
+		}
+	}
+	if c.unsent() <= limit {
 		return
 	}
 	b.drop(trace.Event{Reason: DropUnreadOutput, Client: c.client(), Len: c.unsent(), Text: c.remote})

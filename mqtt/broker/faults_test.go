@@ -82,7 +82,7 @@ func TestSlowAcksKeepTheirOrderAndOthersOvertake(t *testing.T) {
 
 // Acks that wait are bytes that wait for the client.
 func TestSlowAcksAreBounded(t *testing.T) {
-	s := newScript(t, broker.Config{MaxUnsent: 100})
+	s := newScript(t, broker.Config{MaxUnsent: 100, MaxPacket: 100})
 	c := s.client("a")
 	s.b.SetFaults(only("a", broker.Faults{AckDelay: time.Hour}))
 	for i := range 51 {

@@ -124,7 +124,7 @@ func TestASlowReaderLosesQoS0AndKeepsQoS1(t *testing.T) {
 
 // A client that sends and never reads must not fill the memory.
 func TestAClientThatNeverReadsIsAborted(t *testing.T) {
-	s := newScript(t, broker.Config{MaxUnsent: 100})
+	s := newScript(t, broker.Config{MaxUnsent: 100, MaxPacket: 100})
 	c := s.client("a")
 	s.b.Backlog(s.now, c, 199)
 	s.send(c, pingreq)
@@ -136,6 +136,52 @@ func TestAClientThatNeverReadsIsAborted(t *testing.T) {
 	s.b.Backlog(s.now, c, 201)
 	s.collect()
 	s.want(c, "ABORT")
+}
+
+// What may be in flight does not make a reader slow, however much it is at once.
+func TestAClientThatGetsItsWholeQueueAtOnceIsNotAborted(t *testing.T) {
+	s := newScript(t, broker.Config{MaxUnsent: 100, MaxPacket: 100})
+	c := s.dial()
+	s.send(c, connect("sub", false, 0), codec.AppendSubscribe(nil, 1, []codec.Subscription{{Filter: []byte("t"), QoS: 1}}), []byte{0xE0, 0})
+	pub := s.client("pub")
+	for id := range uint16(5) {
+		s.send(pub, publish("t", strings.Repeat("x", 80), 1, id+1))
+	}
+	c = s.dial()
+	s.send(c, connect("sub", false, 0))
+	s.b.Backlog(s.now, c, 4+5*(2+2+1+2+80)) // all of it
+	s.send(c, pingreq)
+	for _, l := range s.out[c] {
+		if l == "ABORT" {
+			t.Errorf("aborted with five messages in flight: %q", s.out[c])
+		}
+	}
+	s.b.Backlog(s.now, c, 1000)
+	s.collect()
+	if l := s.out[c]; len(l) == 0 || l[len(l)-1] != "ABORT" {
+		t.Errorf("no end to what a client does not read: %q", l)
+	}
+}
+
+// A QoS 0 message as large as a packet may be goes to whoever has read everything.
+func TestAMessageLargerThanTheUnsentLimitArrives(t *testing.T) {
+	s := newScript(t, broker.Config{MaxUnsent: 100, MaxPacket: 1000})
+	pub, sub := s.client("pub"), s.subscriber("sub", "t", 0)
+	s.send(pub, publish("t", strings.Repeat("x", 900), 0, 0))
+	s.b.Backlog(s.now, sub, 906)
+	s.collect()
+	s.want(sub, "PUBLISH q0 t 900 B")
+}
+
+// A message that may not be retained must not leave an older one in its place
+// [MQTT-3.3.1-7].
+func TestARetainedMessageBeyondALimitTakesTheOlderOneAway(t *testing.T) {
+	s := newScript(t, broker.Config{MaxRetainedBytes: 5})
+	c := s.client("a")
+	s.send(c, retain("1", "old", 0, 0), retain("1", "too long", 0, 0))
+	if n := s.b.Stats(); n.Retained != 0 || n.RetainedBytes != 0 {
+		t.Errorf("%+v", n)
+	}
 }
 
 // Outputs not taken yet count too.

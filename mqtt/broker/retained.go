@@ -17,8 +17,9 @@ func (r *retained) find(topic string) (int, bool) {
 	return slices.BinarySearchFunc(r.messages, topic, func(m *message, t string) int { return strings.Compare(m.topic, t) })
 }
 
-// set keeps m in place of the topic's former message. It reports false, and
-// changes nothing, when that would exceed a limit.
+// set keeps m in place of the topic's former message. It reports false when that
+// would exceed a limit; the former message is gone all the same, for it is no
+// longer the topic's last one [MQTT-3.3.1-7].
 func (r *retained) set(m *message, maxMessages, maxBytes int) bool {
 	i, ok := r.find(m.topic)
 	bytes := r.bytes + m.size()
@@ -26,6 +27,7 @@ func (r *retained) set(m *message, maxMessages, maxBytes int) bool {
 		bytes -= r.messages[i].size()
 	}
 	if bytes > maxBytes || !ok && len(r.messages) >= maxMessages {
+		r.remove(m.topic)
 		return false
 	}
 	r.bytes = bytes

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"testing"
 
 	"hilnet/mqtt/codec"
@@ -41,6 +42,33 @@ func TestTheServerPublishesToItsSubscribers(t *testing.T) {
 	for topic, qos := range map[string]uint8{"": 0, "a/#": 0, "a": 3} {
 		if b.Publish(0, topic, nil, qos, false) == nil {
 			t.Errorf("publishing to %q at QoS %d is no error", topic, qos)
+		}
+	}
+}
+
+// Topics are remembered to save memory, so long ones, which a client may make up
+// by the thousand, are not.
+func TestSharedTopicsAreBoundedInBytes(t *testing.T) {
+	b, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 * maxTopics {
+		if err := b.Publish(0, fmt.Sprintf("%0*d", 200+i%200, i), nil, 0, false); err != nil {
+			t.Fatal(err)
+		}
+		b.topic(fmt.Appendf(nil, "%0*d", 200+i%200, i))
+	}
+	n := 0
+	for s := range b.topics {
+		n += len(s)
+	}
+	if n == 0 || n > maxTopics*maxSharedTopic {
+		t.Errorf("%d topics of %d bytes in all", len(b.topics), n)
+	}
+	for s := range b.topics {
+		if len(s) > maxSharedTopic {
+			t.Fatalf("a topic of %d bytes is kept", len(s))
 		}
 	}
 }
