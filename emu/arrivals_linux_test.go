@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hilnet/emu"
 	"hilnet/internal/linktest"
@@ -116,8 +117,10 @@ func TestTheArrivalsOfARealRunHaveTheSameVerdictsInVirtualTime(t *testing.T) {
 	}
 	events := world.Observe(10000)
 	finished := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // it takes 5 s; a machine that stands still must not hold the test
+	defer cancel()
 	go func() {
-		_, err := world.Run(context.Background())
+		_, err := world.Run(ctx)
 		finished <- err
 	}()
 	for e := range events.Events() {
@@ -125,7 +128,7 @@ func TestTheArrivalsOfARealRunHaveTheSameVerdictsInVirtualTime(t *testing.T) {
 			break // it runs
 		}
 	}
-	ns.Run("ping", "-q", "-c", "400", "-i", "0.005", "-s", "200", "-W", "1", "10.0.0.2")
+	ns.Run("ping", "-q", "-c", "400", "-i", "0.005", "-s", "200", "-W", "1", "-w", "4", "10.0.0.2")
 	if err := <-finished; err != nil {
 		t.Fatal(err)
 	}
