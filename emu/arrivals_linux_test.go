@@ -128,7 +128,7 @@ func TestTheArrivalsOfARealRunHaveTheSameVerdictsInVirtualTime(t *testing.T) {
 			break // it runs
 		}
 	}
-	ns.Run("ping", "-q", "-c", "400", "-i", "0.005", "-s", "200", "-W", "1", "-w", "4", "10.0.0.2")
+	ns.Run("ping", "-q", "-c", "400", "-i", "0.005", "-s", "200", "-W", "1", "10.0.0.2")
 	if err := <-finished; err != nil {
 		t.Fatal(err)
 	}
