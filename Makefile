@@ -7,10 +7,13 @@ FUZZTIME ?= 60s
 CHECK := $(GO) run ./internal/check
 LINT := bin/golangci-lint
 
-.PHONY: build check test race fuzz soak bench benchmarks golden fmt lint clean
+.PHONY: build release check test race fuzz soak bench benchmarks golden fmt lint clean
 
 build: ## bin/emu and bin/replay
 	$(GO) build -o bin/ ./cmd/...
+
+release: ## dist/: archives for every platform, with licences and SHA256SUMS
+	$(GO) run ./internal/release
 
 check: ## everything that must hold before a change goes in; at most 15 minutes on 2 cores
 	$(CHECK)
