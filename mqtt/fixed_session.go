@@ -23,6 +23,7 @@ type Session struct {
 	Outgoing []Outgoing
 	Incoming []uint16 // identifiers of QoS 2 messages taken and not released
 	Filters  []codec.Subscription
+	Ended    []string // filters whose UNSUBSCRIBE the broker has not acknowledged
 	Unread   [][]byte // PUBLISH packets that MessageGet has not returned
 }
 
@@ -56,6 +57,8 @@ func (c *Client) Session() *Session {
 	for _, e := range f.filters {
 		if e.wanted {
 			s.Filters = append(s.Filters, codec.Subscription{Filter: []byte(e.name), QoS: e.qos})
+		} else {
+			s.Ended = append(s.Ended, e.name)
 		}
 	}
 	for _, p := range c.rx {
@@ -104,6 +107,9 @@ func (c *Client) restore(s *Session) error {
 	}
 	for _, e := range s.Filters {
 		f.filters = append(f.filters, filter{name: string(e.Filter), qos: e.QoS, wanted: true})
+	}
+	for _, name := range s.Ended {
+		f.filters = append(f.filters, filter{name: name})
 	}
 	for _, b := range s.Unread {
 		p, err := store(b, "mqtt receive queue")

@@ -179,6 +179,30 @@ func TestFixedSessionOutlivesTheDevice(t *testing.T) {
 	w.free(16)
 }
 
+// A subscription that was ended while the broker did not answer must not live on
+// because the device was reset.
+func TestFixedUnsubscribeOutlivesTheDevice(t *testing.T) {
+	w := newWire(t, options{mode: mqtt.ModeFixed})
+	w.connected0(0, false)
+	w.app(func(*rtos.Thread) { w.mutely(func() { w.c.Subscribe("s", 1) }) })
+	w.at(10, func() {
+		w.mute[10] = true
+		w.app(func(*rtos.Thread) { w.mutely(func() { w.c.Unsubscribe("s") }) })
+	})
+	w.run(0.05)
+	s := w.c.Session()
+	w = newWire(t, options{mode: mqtt.ModeFixed, session: s})
+	w.connack = codec.AppendConnack(nil, codec.Connack{SessionPresent: true})
+	w.app(func(*rtos.Thread) { w.mutely(func() { w.connect(0, false) }) })
+	w.run(1)
+	if e := w.kinds(mqtt.KindUnsubscribed); len(e) != 1 || e[0].Topic != "s" {
+		t.Errorf("unsubscribed %v after the reset", e)
+	}
+	if e := w.c.Session(); len(e.Ended)+len(e.Filters) != 0 {
+		t.Errorf("left: %+v", e)
+	}
+}
+
 func TestFixedAcknowledgementsThatDoNotFitCloseTheConnection(t *testing.T) {
 	for name, answer := range map[string][]byte{
 		"PUBACK of QoS 2":      codec.AppendAck(nil, codec.PUBACK, 2),
