@@ -20,9 +20,14 @@ func TestConditionsThatCatchUpWithAYearCanBeStopped(t *testing.T) {
 		b.loop.Cancel(errors.New("enough"))
 		b.link.Up.Put(link.NewFrame(60))
 	})
+	later := 0
+	b.loop.At(year, func() { later++ })
 	began := time.Now()
 	_ = b.loop.Run(year)
 	if d := time.Since(began); d > 10*time.Second {
 		t.Errorf("it took %v to stop", d)
+	}
+	if later > 0 {
+		t.Error("the run goes on, in a state that does not hold")
 	}
 }

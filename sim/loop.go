@@ -58,6 +58,7 @@ type Loop struct {
 	free    []*Timer // one-shot timers to use again
 	seed    uint64
 	stopped bool
+	ending  bool // Canceled has said yes
 	closed  bool
 
 	pacer    Pacer
@@ -163,7 +164,7 @@ func (l *Loop) Run(until Time) error {
 	}
 	moment, events := l.now, 0
 	for poll := 0; !l.stopped; poll++ {
-		if poll%cancelPoll == 0 {
+		if poll%cancelPoll == 0 || l.ending {
 			if l.canceled.Load() {
 				return l.cancelCause()
 			}
@@ -204,8 +205,11 @@ func (l *Loop) nextSeq() uint64 {
 }
 
 // Canceled reports whether Cancel was called: what works long within one event
-// looks here now and then.
-func (l *Loop) Canceled() bool { return l.canceled.Load() }
+// looks here now and then. Run then ends behind this event.
+func (l *Loop) Canceled() bool {
+	l.ending = l.ending || l.canceled.Load()
+	return l.ending
+}
 
 func (l *Loop) cancelCause() error {
 	l.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"regexp"
 	"strings"
 
@@ -38,6 +39,7 @@ func bare(err error) string {
 // report prints an error and returns the exit code.
 func (c *cli) report(err error) int {
 	var env *emu.EnvironmentError
+	var path *fs.PathError
 	var sc *scenarios.Error
 	var usage *usageError
 	var bug *emu.DeterminismError
@@ -53,6 +55,9 @@ func (c *cli) report(err error) int {
 		return exitUsage
 	case errors.As(err, &env):
 		fmt.Fprintln(c.stderr, err)
+		return exitEnvironment
+	case errors.As(err, &path) && path.Op == "write": // standard output on a full disk
+		fmt.Fprintf(c.stderr, "emu: %v\n", bare(err))
 		return exitEnvironment
 	}
 	fmt.Fprintf(c.stderr, "emu: %v\n", bare(err))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -27,6 +28,21 @@ func TestANamedPipeIsRefused(t *testing.T) {
 	} {
 		if code, _, errs := call(t, args...); code != exitEnvironment && code != exitUsage || !strings.Contains(errs, "named pipe") {
 			t.Errorf("%v: exit %d, %s", args, code, errs)
+		}
+	}
+}
+
+// A full disk behind standard output is the machine's fault, not the command line's.
+func TestAFullDiskBehindStandardOutputIsTheMachines(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, args := range [][]string{{"schema"}, {"show", "link-drop"}, {"run", "idle-sensor", "--json", "--out", t.TempDir()}} {
+		var errs strings.Builder
+		if code := run(t.Context(), args, nil, full, &errs); code != exitEnvironment || !strings.Contains(errs.String(), "no space left") {
+			t.Errorf("%v: exit %d, %s", args, code, errs.String())
 		}
 	}
 }
