@@ -19,7 +19,7 @@ func (c *cli) presetsCommand() *cobra.Command {
 their facts are measured, published or assumed, and what they are. With a name it
 prints what each of its numbers rests on, and the preset as a scenario would have
 it. A key beside preset replaces that of the preset.`,
-		Example: "  emu presets\n  emu presets nbiot-ce1\n  emu run clean-link --set link.preset=gprs",
+		Example: "  emu presets\n  emu presets nbiot-ce1\n  emu run clean-link --set link.preset=gprs --set link.delay=650ms",
 		Args:    arguments(0, 1, "one name"),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {

@@ -19,7 +19,7 @@ func (c *cli) quirksCommand() *cobra.Command {
 each: what it does, what is so without it, and where it comes from. A scenario
 switches them with the key quirks of a device: default (all), none, or all but
 some (default -unread_leak -copy_drop), or none but some (none +unread_leak).`,
-		Example:           "  emu quirks\n  emu quirks pool_deadlock\n  emu run keepalive-lost --set 'quirks=default -short_ping_timeout'",
+		Example:           "  emu quirks\n  emu quirks pool_deadlock\n  emu run keepalive-lost --set link.delay=600ms --set 'quirks=default -short_ping_timeout'",
 		Args:              arguments(0, 1, "one name"),
 		ValidArgsFunction: completeQuirks,
 		RunE: func(_ *cobra.Command, args []string) error {
