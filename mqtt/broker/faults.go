@@ -109,7 +109,7 @@ func (b *Broker) endAll(now sim.Time, cause string, abort bool) {
 }
 
 // Stop ends the broker in order: connections are closed, wills are not published,
-// and clean sessions are gone. It returns what Restore needs. After its Outputs
+// now or later, which falls short of [MQTT-3.1.2-8], and clean sessions are gone. It returns what Restore needs. After its Outputs
 // the Broker must not be used any more.
 func (b *Broker) Stop(now sim.Time) []byte {
 	b.endAll(now, CauseStop, false)
