@@ -205,13 +205,18 @@ func (d *decoder) preset(path string, v reflect.Value, f *field) {
 	if strings.HasSuffix(path, ".down") {
 		way = Down
 	}
-	link := path[:strings.LastIndexByte(path, '.')]
 	from, _ := p.way(way)
 	for _, f := range fieldsOf(v.Type()) {
-		_, inLink := d.src.places[join(link, f.key)]
-		_, beside := d.src.places[join(path, f.key)]
-		if f.key != "preset" && !inLink && !beside {
+		if f.key != "preset" && !d.hasOwn(path, f.key) {
 			v.FieldByIndex(f.index).Set(clone(reflect.ValueOf(from).Elem().FieldByIndex(f.index)))
 		}
 	}
+}
+
+// hasOwn reports whether the file, or an override, says a key of the direction at
+// path, or of both.
+func (d *decoder) hasOwn(path, key string) bool {
+	_, inLink := d.src.places[join(path[:strings.LastIndexByte(path, '.')], key)]
+	_, beside := d.src.places[join(path, key)]
+	return inLink || beside
 }

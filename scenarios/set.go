@@ -122,6 +122,8 @@ func (d *decoder) override(sets []Set, s *Scenario) {
 		}
 		d.set(t, set, s)
 	}
+	// What an override has taken away, or put beside a preset, the preset says again.
+	eachWay(s, func(path string, dir *Direction) { d.preset(path, valueOf(dir), &presetField) })
 }
 
 // set applies one override.
@@ -140,7 +142,10 @@ func (d *decoder) set(t *textFile, set Set, s *Scenario) {
 				return
 			}
 			setDefault(target.value, &target.field)
-			d.src.places[join(target.path, target.field.key)] = d.at(at)
+			d.forget(join(target.path, target.field.key))
+			if target.field.key == "preset" {
+				d.unset(target.value, s)
+			}
 		}
 		return
 	}
@@ -161,6 +166,7 @@ func (d *decoder) set(t *textFile, set Set, s *Scenario) {
 			}
 			setDefault(target.value, &target.field) // another mapping, not more keys
 		}
+		d.forget(join(target.path, target.field.key))
 		before := len(d.errs)
 		d.field(pair{key: target.field.key, place: start(node), value: node}, target.path, &target.field, target.value)
 		if len(d.errs) > before {
@@ -173,16 +179,6 @@ func (d *decoder) set(t *textFile, set Set, s *Scenario) {
 				key, _, _ := strings.Cut(tail, ".")
 				if !slices.Contains(c.keys, key) {
 					c.keys = append(c.keys, key)
-				}
-			}
-		}
-		for i := range s.Links {
-			for _, way := range []struct {
-				name string
-				d    *Direction
-			}{{"up", &s.Links[i].Up}, {"down", &s.Links[i].Down}} {
-				if target.value.Addr().Interface() == any(&way.d.Preset) {
-					d.preset(join(index("links", i), way.name), valueOf(way.d), &target.field)
 				}
 			}
 		}
