@@ -48,6 +48,3 @@ func TestTheDoctorSaysWhatIsMissing(t *testing.T) {
 		t.Errorf("%d\n%s%s", code, out, errs)
 	}
 }
-
-// tapFlags stands for a flag of emu tap: TestTAPsAreMadeListedAndDeleted.
-func tapFlags(t *testing.T) { linktest.Require(t, linktest.NeedTUN, linktest.NeedNetns) }
