@@ -17,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"hilnet/internal/linktest"
+
 	"hilnet/emu"
 	"hilnet/mqtt"
 	"hilnet/sim"
