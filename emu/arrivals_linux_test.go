@@ -128,7 +128,8 @@ func TestTheArrivalsOfARealRunHaveTheSameVerdictsInVirtualTime(t *testing.T) {
 			break // it runs
 		}
 	}
-	ns.Run("ping", "-q", "-c", "400", "-i", "0.005", "-s", "200", "-W", "1", "10.0.0.2")
+	// Without -w it would go on for ever once the TAP is gone, where the machine is too slow for its pace.
+	ns.Run("ping", "-q", "-w", "4", "-i", "0.005", "-s", "200", "10.0.0.2")
 	if err := <-finished; err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestTheArrivalsOfARealRunHaveTheSameVerdictsInVirtualTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	arrivals, want := readLog(t, text)
-	if len(arrivals) < 600 || len(want) < 3000 {
+	if len(arrivals) < 200 || len(want) < 1000 {
 		t.Fatalf("%d arrivals, %d decisions: the link had little to do", len(arrivals), len(want))
 	}
 	up, down := sc.Links[0].Up.Config(), sc.Links[0].Down.Config()

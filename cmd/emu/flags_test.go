@@ -17,9 +17,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"hilnet/internal/linktest"
-
 	"hilnet/emu"
+	"hilnet/internal/linktest"
 	"hilnet/mqtt"
 	"hilnet/sim"
 )

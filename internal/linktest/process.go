@@ -143,12 +143,23 @@ func (p *Process) Kill(t testing.TB) {
 // Pid returns the program's process.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// run runs a command and fails the test, with all it printed, when it fails.
+// longest is how long a command may run that a test waits for: far more than any
+// needs, so that one which never ends is named, not the test binary's timeout.
+const longest = 3 * time.Minute
+
+// run runs a command and fails the test, with all it printed, when it fails or
+// does not end.
 func run(t testing.TB, cmd *exec.Cmd) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
+	err := cmd.Start()
+	if err == nil {
+		tooLong := time.AfterFunc(longest, func() { _ = cmd.Process.Kill() })
+		err = cmd.Wait()
+		tooLong.Stop()
+	}
+	if err != nil {
 		t.Fatalf("%s: %v\n%s%s", strings.Join(cmd.Args, " "), err, &stdout, &stderr)
 	}
 	return stdout.String()
