@@ -40,6 +40,7 @@ ecn: false`,
 	`slot: {every: 100ms, most: 200ms, packets: 2, bytes: 1kB}
 states: [{name: good, dwell: 2s, fixed: false, next: [0, 1, 1]}, {name: bad, loss: 30%, delay: 40ms, dwell: 500ms, next: [1, 0, 1]}, {name: slow, rate: 6kbit, dwell: 500ms, next: [1, 0, 0]}]`,
 	`trace: {of: akamai-loss-poor, start: 8s, once: false}`,
+	`airtime: [{share: 10%, delay: 20ms}, {share: 90%, delay: 120ms}]`,
 	`slot: {every: 90ms, packets: 4, grid: false}
 states: [{packets: 10}, {packets: 3, loss: 30%}]`,
 }

@@ -7,7 +7,7 @@
 // A direction of a Link is a chain of Stages, in an order that means something:
 //
 //	entrance → blackhole → (match) → loss → burst → conditions → duplicate →
-//	corrupt → MTU → policer → queue and rate → delay → slot → exit
+//	corrupt → MTU → policer → queue, rate and air time → delay → slot → exit
 //
 // A [Box], a middlebox, stands at the peer's end: behind all that on the way up
 // and in front of it on the way down.

@@ -58,6 +58,10 @@ type ShaperConfig struct {
 	// BurstBytes is the depth of a token bucket: as much as has saved up while the
 	// link was idle leaves at once. 0: every frame takes its time.
 	BurstBytes int
+	// Airtime is for how long frames keep the channel busy beyond their bits, as
+	// dummynet's delay profile: P rises, and the share above the last P is lost. It
+	// works without a rate too.
+	Airtime []Quantile
 
 	QueuePackets int // frames that wait or are being sent; 0: DefaultQueuePackets
 	QueueBytes   int // their bytes; 0: DefaultQueueBytes
@@ -101,11 +105,11 @@ func (c ShaperConfig) validate() error {
 	if c.MarkPackets < 0 {
 		bad("ECN marks from %d packets", c.MarkPackets)
 	}
-	return err
+	return errors.Join(err, validateAirtime(c.Airtime))
 }
 
 // A Shaper sends frames one after the other at a rate, those that wait in a
-// queue. Without a rate it passes frames through.
+// queue. Without a rate and a profile it passes frames through.
 type Shaper struct {
 	env  *Env
 	cfg  ShaperConfig
@@ -120,6 +124,7 @@ type Shaper struct {
 	rate    uint64   // of the last frame
 	excess  uint64   // part of a nanosecond, in units of 1/rate, that the last frame took longer
 	codel   codel
+	profile extraAirtime
 	extra   *conditions
 }
 
@@ -152,6 +157,7 @@ func (s *Shaper) set(cfg ShaperConfig) {
 		cfg.CoDelInterval = codelInterval
 	}
 	s.cfg, s.excess = cfg, 0
+	s.profile.set(cfg.Airtime)
 	s.full = fmt.Sprintf("queue of %d frames, %d B", cfg.QueuePackets, cfg.QueueBytes)
 }
 
@@ -171,7 +177,7 @@ func (s *Shaper) len() int {
 }
 
 func (s *Shaper) put(f *Frame) {
-	if s.sending == nil && s.currentRate() == 0 {
+	if s.sending == nil && s.currentRate() == 0 && s.profile.times == nil {
 		s.next.Put(f)
 		return
 	}
@@ -214,10 +220,18 @@ func (s *Shaper) start() {
 	if s.cfg.Discipline == CoDel {
 		s.codel.dequeue(s, now)
 	}
-	if s.queue.len() == 0 {
-		return
+	var f *Frame
+	var extra time.Duration
+	for lost := true; lost; {
+		if s.queue.len() == 0 {
+			return
+		}
+		f = s.queue.pop().f // its bytes count until it is sent
+		n := len(f.Data)
+		if extra, lost = s.occupy(f); lost {
+			s.bytes -= n
+		}
 	}
-	f := s.queue.pop().f // its bytes count until it is sent
 	s.sending = f
 	rate := s.currentRate()
 	if rate != s.rate {
@@ -225,7 +239,7 @@ func (s *Shaper) start() {
 		// A token bucket may be empty, but owes nothing for what left at another rate.
 		s.free = min(s.free, now.Add(s.bucketTime()))
 	}
-	s.free = max(s.free, now).Add(s.airtime(s.wireLen(len(f.Data))))
+	s.free = max(s.free, now).Add(s.airtime(s.wireLen(len(f.Data)))).Add(extra)
 	s.timer.Reset(max(now, s.free-sim.Time(s.bucketTime())))
 }
 

@@ -28,6 +28,8 @@ var brokenImpairments = []brokenScenario{
 	{delay, way("jitter: {quantiles: [{share: 9%, delay: 1s}, {share: 9%, delay: 2s}]}"), "12:58", "not above", "sort"},
 	{delay, way("jitter: {quantiles: [{share: 9%, delay: 2s}, {share: 19%, delay: 1s}]}"), "12:70", "below the one before", "sort"},
 	{delay, way("jitter: {quantiles: []}\n    reorder: 5%"), "13:14", "nothing that a frame could overtake", "delay: 50ms"},
+	{delay, way("airtime: [{share: 9%, delay: 1s}, {share: 9%, delay: 2s}]"), "12:47", "not above", "sort"},
+	{delay, way("airtime: [{share: 0%, delay: 1s}]"), "12:23", "lets no frame through", "loss: 100%"},
 	{delay, way("corrupt: {share: 1%, from: 9, to: 9}"), "12:39", "no byte", "larger"},
 	{delay, way("corrupt: {share: 1%, bits: 65}"), "12:32", "too large", "64"},
 	{delay, way("mtu: 60"), "12:10", "too small", "68"},

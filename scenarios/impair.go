@@ -56,6 +56,8 @@ type Direction struct {
 	Cell *Cell `yaml:"cell" alt:"{payload: 48B, overhead: 200B}"`
 	// What leaves at once after a pause, before the bit rate counts: the depth of a token bucket.
 	Burst Size `yaml:"burst" max:"1024MiB" default:"0B" alt:"2kB"`
+	// How long frames keep the channel busy beyond their bits, because of attempts that failed: dummynet's delay profile. What is above the last share is lost. Default: not.
+	Airtime []Quantile `yaml:"airtime" max:"1000" alt:"[{share: 0%, delay: 400ms}, {share: 90%, delay: 900ms}]"`
 	// The queue in front of the bit rate, which drops what arrives when it is full.
 	Queue Queue `yaml:"queue"`
 	// Whether frames of a transport that knows ECN are marked instead of lost, by loss and by codel.

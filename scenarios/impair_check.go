@@ -35,6 +35,10 @@ func (c *checker) direction(path string, d *Direction) {
 		return
 	}
 	c.jitter(path+".jitter", &d.Jitter)
+	c.sorted(path+".airtime", d.Airtime)
+	if n := len(d.Airtime); n > 0 && d.Airtime[n-1].Share == 0 {
+		c.failf(index(path+".airtime", n-1)+".share", "make it larger, or use loss: 100%", "a profile that ends at 0%% lets no frame through")
+	}
 	c.loss(path+".loss", &d.Loss)
 	if d.Reorder.Share > 0 && d.Delay == 0 && !d.Jitter.on() && (d.Trace == nil || d.Trace.read.Conditions == nil) {
 		c.failf(path+".reorder", "add delay: 50ms", "without a delay there is nothing that a frame could overtake")
@@ -101,24 +105,40 @@ func (c *checker) quantiles(path string, j *Jitter) {
 		j.table = t
 		return
 	}
-	points := make([]link.Quantile, len(j.Quantiles))
-	for i, q := range j.Quantiles {
-		if i > 0 && q.Share <= j.Quantiles[i-1].Share {
-			c.failf(index(path, i)+".share", "sort them", "the share %s is not above the one before it, %s", q.Share, j.Quantiles[i-1].Share)
-			return
-		}
-		if i > 0 && q.Delay < j.Quantiles[i-1].Delay {
-			c.failf(index(path, i)+".delay", "sort them", "the delay %s is below the one before it, %s", q.Delay, j.Quantiles[i-1].Delay)
-			return
-		}
-		points[i] = link.Quantile{P: float64(q.Share), D: q.Delay.Std()}
+	if !c.sorted(path, j.Quantiles) {
+		return
 	}
-	t, err := link.Quantiles(points)
+	t, err := link.Quantiles(points(j.Quantiles))
 	if err != nil {
 		c.fail(path, err)
 		return
 	}
 	j.table, c.tables[key] = t, t
+}
+
+// sorted reports whether shares rise and delays do not fall.
+func (c *checker) sorted(path string, all []Quantile) bool {
+	for i, q := range all[min(1, len(all)):] {
+		was := all[i]
+		switch at := index(path, i+1); {
+		case q.Share <= was.Share:
+			c.failf(at+".share", "sort them", "the share %s is not above the one before it, %s", q.Share, was.Share)
+			return false
+		case q.Delay < was.Delay:
+			c.failf(at+".delay", "sort them", "the delay %s is below the one before it, %s", q.Delay, was.Delay)
+			return false
+		}
+	}
+	return true
+}
+
+// points returns quantiles as a link takes them.
+func points(all []Quantile) []link.Quantile {
+	var got []link.Quantile
+	for _, q := range all {
+		got = append(got, link.Quantile{P: float64(q.Share), D: q.Delay.Std()})
+	}
+	return got
 }
 
 // distribution reads one of tc's files.

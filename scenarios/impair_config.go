@@ -102,6 +102,7 @@ func (d *Direction) rateConfig(c *link.DirectionConfig) {
 	if d.Cell != nil {
 		c.Shaper.CellBytes, c.Shaper.CellOverheadBytes = int(d.Cell.Payload), int(d.Cell.Overhead)
 	}
+	c.Shaper.Airtime = points(d.Airtime)
 	d.policeConfig(c)
 }
 

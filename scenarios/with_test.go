@@ -188,7 +188,7 @@ expect: [{text: x, that: published >= 0}]
 				path = "links[0].match[" + string(rune('0'+i)) + "]." + key
 			}
 		}
-		if strings.Contains(path, "size") || path == "devices[0].app" || strings.Contains(path, "quantiles[0]") || path == "devices[0].pool.memory" {
+		if strings.Contains(path, "size") || path == "devices[0].app" || strings.Contains(path, "quantiles[0]") || strings.Contains(path, "airtime[0]") || path == "devices[0].pool.memory" {
 			continue // exclude something else in this scenario
 		}
 		changed, err := sc.With(Set{Key: path, Value: k.Alternative})

@@ -64,7 +64,7 @@ func run(args []string, out io.Writer) int {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.DurationVar(&r.budget, "budget", defaultBudget, "fail when the steps take longer")
-	flags.DurationVar(&r.fuzzTime, "fuzztime", 5*time.Second, "time for each fuzz target")
+	flags.DurationVar(&r.fuzzTime, "fuzztime", 2*time.Second, "time for each fuzz target")
 	list := flags.Bool("list", false, "name the steps")
 	if err := flags.Parse(args); err != nil {
 		return 2
