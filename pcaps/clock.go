@@ -17,6 +17,18 @@ const VirtualEpoch Stamp = 1767225600 * 1e9
 // StampOf returns t as a Stamp.
 func StampOf(t time.Time) Stamp { return Stamp(t.UnixNano()) }
 
+// Sub returns the time from t to s. One that a Duration can't hold becomes its limit.
+func (s Stamp) Sub(t Stamp) time.Duration {
+	d := time.Duration(s - t)
+	switch {
+	case s > t && d < 0:
+		return math.MaxInt64
+	case s < t && d > 0:
+		return math.MinInt64
+	}
+	return d
+}
+
 // UTC returns s as a time.Time in UTC.
 func (s Stamp) UTC() time.Time { return time.Unix(0, int64(s)).UTC() }
 

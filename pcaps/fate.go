@@ -15,6 +15,14 @@ const (
 	Outbound
 )
 
+// Direction returns the direction that the packet's flags state.
+func (p *Packet) Direction() Direction {
+	if d := Direction(p.Flags & FlagDirection); p.Fields&FieldFlags != 0 && d <= Outbound {
+		return d
+	}
+	return DirectionNone
+}
+
 func (d Direction) flags() uint32 { return uint32(d) & FlagDirection }
 
 // A Pending says whether the fate of a captured frame is still to come.

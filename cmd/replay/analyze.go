@@ -187,7 +187,7 @@ func analyzeInput(ctx context.Context, name string, input io.Reader, config anal
 			}
 			g.Packets++
 			analyzer.Feed(flow.Frame{
-				Data: p.Data, Link: flow.LinkType(p.LinkType), At: at, Number: g.Packets, Direction: directionOf(p), Lane: uint32(base + p.Interface),
+				Data: p.Data, Link: flow.LinkType(p.LinkType), At: at, Number: g.Packets, Direction: flow.Direction(p.Direction()), Lane: uint32(base + p.Interface),
 			})
 		}
 	}

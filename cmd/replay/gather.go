@@ -203,22 +203,16 @@ func (g *gatherer) packet(p *pcaps.Packet) {
 		spread(&at.first, &at.last, &at.timed, p.Time)
 	}
 	g.table.Feed(flow.Frame{
-		Data: p.Data, Link: flow.LinkType(p.LinkType), At: g.since(p.Time), Number: g.Packets, Direction: directionOf(p), Lane: uint32(lane),
+		Data: p.Data, Link: flow.LinkType(p.LinkType), At: g.since(p.Time), Number: g.Packets, Direction: flow.Direction(p.Direction()), Lane: uint32(lane),
 	})
 }
 
-// since returns the time since the first frame of the file, as far as numbers go.
+// since returns the time since the first frame of the file.
 func (g *gatherer) since(t pcaps.Stamp) sim.Time {
-	d := int64(t) - int64(g.first)
-	switch {
-	case !g.timed:
+	if !g.timed {
 		return 0
-	case t > g.first && d < 0:
-		return math.MaxInt64
-	case t < g.first && d > 0:
-		return math.MinInt64
 	}
-	return sim.Time(d)
+	return sim.Time(t.Sub(g.first))
 }
 
 func spread(first, last *pcaps.Stamp, timed *bool, t pcaps.Stamp) {
@@ -226,19 +220,6 @@ func spread(first, last *pcaps.Stamp, timed *bool, t pcaps.Stamp) {
 		*first, *last, *timed = t, t, true
 	}
 	*first, *last = min(*first, t), max(*last, t)
-}
-
-func directionOf(p *pcaps.Packet) flow.Direction {
-	if p.Fields&pcaps.FieldFlags == 0 {
-		return flow.NoDirection
-	}
-	switch p.Flags & pcaps.FlagDirection {
-	case pcaps.FlagInbound:
-		return flow.Inbound
-	case pcaps.FlagOutbound:
-		return flow.Outbound
-	}
-	return flow.NoDirection
 }
 
 // finish puts what was counted into the report.

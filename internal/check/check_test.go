@@ -114,6 +114,10 @@ func TestTheFuzzStepFindsTargetsAndTheirFailures(t *testing.T) {
 	if code, all, last := check(t, "-fuzztime", "1s", "fuzz"); code != 0 || !strings.HasPrefix(last, "ok: 1 passed") {
 		t.Errorf("exit %d:\n%s", code, all)
 	}
+	inModule(t, map[string]string{"a_test.go": "package m\n\nimport \"testing\"\n\nfunc FuzzA(f *testing.F) { undefinedName() }\n"})
+	if code, all, last := check(t, "-fuzztime", "1s", "fuzz"); code != 1 || !strings.HasPrefix(last, "FAIL: 0 passed, 1 failed") || !strings.Contains(all, "undefinedName") {
+		t.Errorf("exit %d:\n%s", code, all)
+	}
 	inModule(t, map[string]string{"a_test.go": target("t.Fatal(`found it`)")})
 	if code, all, last := check(t, "-fuzztime", "1s", "fuzz"); code != 1 || !strings.HasPrefix(last, "FAIL: 0 passed, 1 failed") || !strings.Contains(all, "found it") {
 		t.Errorf("exit %d:\n%s", code, all)

@@ -140,11 +140,16 @@ func (r *runner) finish(ok bool, took time.Duration) int {
 	return 0
 }
 
-// command runs the go command and returns what it printed. Its error has the output.
+// command runs a command and returns what it printed. Its error has the output.
 func (r *runner) command(env []string, name string, args ...string) (string, error) {
+	return output("", env, name, args...)
+}
+
+// output is command in a folder.
+func output(dir string, env []string, name string, args ...string) (string, error) {
 	var out bytes.Buffer
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
 		return out.String(), fmt.Errorf("%s: %w\n%s", strings.Join(append(env, cmd.Args...), " "), err, &out)

@@ -60,41 +60,6 @@ func (p *pkg) testText() ([]string, error) {
 	return texts, nil
 }
 
-var fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(\w+ \*testing\.F\)`)
-
-// fuzz lets each fuzz target of the module run for a while. Its corpus has run
-// as a test already.
-func (r *runner) fuzz() error {
-	pkgs, err := packages()
-	if err != nil {
-		return err
-	}
-	var t tally
-	var errs []error
-	for i := range pkgs {
-		texts, err := pkgs[i].testText()
-		if err != nil {
-			return err
-		}
-		for _, text := range texts {
-			for _, m := range fuzzTarget.FindAllStringSubmatch(text, -1) {
-				_, err := r.command(nil, "go", "test", "-run=^$", "-fuzz=^"+m[1]+"$",
-					"-fuzztime="+r.fuzzTime.String(), "-fuzzminimizetime="+r.fuzzTime.String(), pkgs[i].ImportPath)
-				if err != nil {
-					t.failed++
-					errs = append(errs, err)
-					continue
-				}
-				t.passed++
-				fmt.Fprintf(r.out, "ok    %s %s\n", pkgs[i].ImportPath, m[1])
-			}
-		}
-	}
-	fmt.Fprintln(r.out, t.String())
-	r.total.add(&t)
-	return errors.Join(errs...)
-}
-
 // A package has goldens if its tests have the flag that rewrites them.
 var goldenFlag = regexp.MustCompile(`flag\.Bool\("update"|"hilnet/internal/golden"`)
 

@@ -141,7 +141,7 @@ func (a *Anonymizer) pass(ctx context.Context, open func() (io.ReadCloser, error
 			a.overlap = overlap{}
 			result = table.Feed(flow.Frame{
 				Data: p.Data, Link: flow.LinkType(p.LinkType), At: clock.since(p), Number: frames,
-				Direction: directionOf(p), Lane: uint32(base + p.Interface),
+				Direction: flow.Direction(p.Direction()), Lane: uint32(base + p.Interface),
 			})
 		}
 		if err := take(in, record, result); err != nil {
@@ -165,25 +165,7 @@ func (c *clock) since(p *pcaps.Packet) sim.Time {
 	if !c.begun {
 		c.begun, c.first = true, c.at
 	}
-	d := int64(c.at) - int64(c.first)
-	switch {
-	case c.at > c.first && d < 0:
-		return math.MaxInt64
-	case c.at < c.first && d > 0:
-		return math.MinInt64
-	}
-	return sim.Time(d)
-}
-
-func directionOf(p *pcaps.Packet) flow.Direction {
-	switch {
-	case p.Fields&pcaps.FieldFlags == 0:
-	case p.Flags&pcaps.FlagDirection == pcaps.FlagInbound:
-		return flow.Inbound
-	case p.Flags&pcaps.FlagDirection == pcaps.FlagOutbound:
-		return flow.Outbound
-	}
-	return flow.NoDirection
+	return sim.Time(c.at.Sub(c.first))
 }
 
 // Frame returns the replacement of a frame on an interface whose frames end with fcs bytes

@@ -138,34 +138,11 @@ func (r *reading) frames(ctx context.Context, in *pcaps.Reader) error {
 			first = at
 		}
 		r.frame(flow.Frame{
-			Data: p.Data, Link: flow.LinkType(p.LinkType), At: since(first, at), Number: r.Frames,
-			Direction: directionOf(p), Lane: uint32(base + p.Interface),
+			Data: p.Data, Link: flow.LinkType(p.LinkType), At: sim.Time(at.Sub(first)), Number: r.Frames,
+			Direction: flow.Direction(p.Direction()), Lane: uint32(base + p.Interface),
 		})
 	}
 	return nil
-}
-
-// since is the time between two stamps, as far as numbers go.
-func since(first, at pcaps.Stamp) sim.Time {
-	d := int64(at) - int64(first)
-	switch {
-	case at > first && d < 0:
-		return math.MaxInt64
-	case at < first && d > 0:
-		return math.MinInt64
-	}
-	return sim.Time(d)
-}
-
-func directionOf(p *pcaps.Packet) flow.Direction {
-	switch {
-	case p.Fields&pcaps.FieldFlags == 0:
-	case p.Flags&pcaps.FlagDirection == pcaps.FlagInbound:
-		return flow.Inbound
-	case p.Flags&pcaps.FlagDirection == pcaps.FlagOutbound:
-		return flow.Outbound
-	}
-	return flow.NoDirection
 }
 
 // add appends an item, unless there are too many.

@@ -135,7 +135,7 @@ func (c *Capture) add(f *pcaps.Packet, lane uint32, table *flow.Table) {
 	if len(c.packets) == 0 {
 		c.start = f.Time
 	}
-	p := packet{frame: uint64(len(c.packets)) + 1, lane: lane, at: int64(f.Time - c.start), len: f.OriginalLen}
+	p := packet{frame: uint64(len(c.packets)) + 1, lane: lane, at: int64(f.Time.Sub(c.start)), len: f.OriginalLen}
 	if f.Block == pcaps.BlockSimplePacket && len(c.packets) > 0 {
 		p.at = c.packets[len(c.packets)-1].at // it has no time of its own
 	}

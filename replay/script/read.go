@@ -163,14 +163,14 @@ func (g *gatherer) packet(p *pcaps.Packet) {
 		if !g.timed {
 			g.first, g.timed = p.Time, true
 		}
-		at = since(g.first, p.Time)
+		at = sim.Time(p.Time.Sub(g.first))
 	}
 	lane := g.base + p.Interface
 	if len(g.chosen) > 0 && !g.chosen[lane] {
 		return
 	}
 	r := g.table.Feed(flow.Frame{
-		Data: p.Data, Link: flow.LinkType(p.LinkType), At: at, Number: g.script.Frames, Lane: uint32(lane),
+		Data: p.Data, Link: flow.LinkType(p.LinkType), At: at, Number: g.script.Frames, Direction: flow.Direction(p.Direction()), Lane: uint32(lane),
 	})
 	if r.Conversation == nil || r.Ignored != flow.NoReason {
 		return
@@ -178,18 +178,6 @@ func (g *gatherer) packet(p *pcaps.Packet) {
 	if d := g.live[r.Conversation.ID]; d != nil {
 		d.segment(g, &r, at)
 	}
-}
-
-// since is the time from first to t, as far as numbers go.
-func since(first, t pcaps.Stamp) sim.Time {
-	d := int64(t) - int64(first)
-	switch {
-	case t > first && d < 0:
-		return math.MaxInt64
-	case t < first && d > 0:
-		return math.MinInt64
-	}
-	return sim.Time(d)
 }
 
 // segment notes what flow does not: the steps of the handshake and the end.

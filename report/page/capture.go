@@ -121,14 +121,8 @@ func (t *tap) packet(p *pcaps.Packet, seg **analyze.Segment) {
 	t.sum.Frames++
 	length := max(p.OriginalLen, len(p.Data))
 	t.sum.Bytes += int64(length)
-	at := sim.Time(p.Time - t.epoch)
-	f := flow.Frame{Data: p.Data, Link: flow.LinkType(p.LinkType), At: at, Number: uint64(t.sum.Frames)}
-	switch p.Flags & pcaps.FlagDirection {
-	case pcaps.FlagInbound:
-		f.Direction = flow.Inbound
-	case pcaps.FlagOutbound:
-		f.Direction = flow.Outbound
-	}
+	at := sim.Time(p.Time.Sub(t.epoch))
+	f := flow.Frame{Data: p.Data, Link: flow.LinkType(p.LinkType), At: at, Number: uint64(t.sum.Frames), Direction: flow.Direction(p.Direction())}
 	t.whole.Feed(f)
 	up := t.up(&f, *seg)
 	t.out = t.point == PointOther || up == (t.point == PointDevice)
