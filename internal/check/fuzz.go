@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 )
 
 var fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(\w+ \*testing\.F\)`)
@@ -18,6 +19,19 @@ type target struct {
 	pkg    *pkg
 	binary string
 	name   string
+}
+
+// cutShort is all that package testing says when the time is up while it starts its
+// worker, which is no fault of the target (golang/go issue 75804). Such a target gets
+// a second try.
+const cutShort = "\n    context deadline exceeded\n"
+
+// run fuzzes the target. The folder cache keeps what it finds, as go test -fuzz does.
+func (f *target) run(d time.Duration, cache string) error {
+	_, err := output(f.pkg.Dir, nil, f.binary, "-test.run=^$", "-test.fuzz=^"+f.name+"$", "-test.parallel=1",
+		"-test.fuzztime="+d.String(), "-test.fuzzminimizetime="+d.String(),
+		"-test.fuzzcachedir="+filepath.Join(cache, filepath.FromSlash(f.pkg.ImportPath)))
+	return err
 }
 
 // fuzz lets each fuzz target of the module run for a while, one on each
@@ -36,7 +50,7 @@ func (r *runner) fuzz() error {
 	if err != nil {
 		return err
 	}
-	cache = filepath.Join(strings.TrimSpace(cache), "fuzz") // where go test -fuzz keeps what it finds
+	cache = filepath.Join(strings.TrimSpace(cache), "fuzz")
 	var (
 		t       tally
 		errs    []error
@@ -47,9 +61,10 @@ func (r *runner) fuzz() error {
 	for range runtime.NumCPU() {
 		workers.Go(func() {
 			for f := range targets {
-				_, err := output(f.pkg.Dir, nil, f.binary, "-test.run=^$", "-test.fuzz=^"+f.name+"$", "-test.parallel=1",
-					"-test.fuzztime="+r.fuzzTime.String(), "-test.fuzzminimizetime="+r.fuzzTime.String(),
-					"-test.fuzzcachedir="+filepath.Join(cache, filepath.FromSlash(f.pkg.ImportPath)))
+				err := f.run(r.fuzzTime, cache)
+				if err != nil && strings.Contains(err.Error(), cutShort) {
+					err = f.run(r.fuzzTime, cache)
+				}
 				mu.Lock()
 				if err != nil {
 					t.failed++

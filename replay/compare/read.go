@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 
 	"hilnet/pcaps"
 	"hilnet/pcaps/flow"
