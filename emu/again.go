@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"hilnet/link/decisions"
 	"hilnet/pcaps"
 	"hilnet/scenarios"
 )
@@ -24,6 +25,12 @@ type Recorded struct {
 	Seed     uint64
 	Version  string // of hilnet
 	Go       string
+	// Decisions is the list of drops that the run had, for Options.Decisions; nil
+	// without.
+	Decisions *decisions.Log
+	// Followed is the file name of the decision log that the run followed, which is not
+	// in the capture; "" without.
+	Followed string
 }
 
 // A RecordedError says why the run of a capture cannot be repeated.
@@ -64,6 +71,9 @@ func OpenRecorded(path string, apps map[string]App) (*Recorded, error) {
 	}
 	if len(info.Texts) == 0 {
 		return nil, &RecordedError{Path: path, Reason: "it was recorded without its scenario"}
+	}
+	if err := r.hearTexts(info.Texts[1:]); err != nil {
+		return nil, err
 	}
 	text := info.Texts[0]
 	// Files that the scenario names are looked for where the capture is.
@@ -139,6 +149,10 @@ func (r *Recorded) Compare(result *Result) error {
 		result.Notes = append(result.Notes, fmt.Sprintf("the recording %s was made again%s", r.Path, why))
 	} else {
 		check.Why = why + r.versions()
+		if r.Followed != "" && result.Decisions == "" {
+			check.Why += fmt.Sprintf("; the run followed the decision log %s, which is not in it: emu run --from %s --decisions %s repeats it",
+				r.Followed, Quote(r.Path), Quote(r.Followed))
+		}
 		if result.Verdict == Pass {
 			result.Verdict = Fail
 		}

@@ -1,6 +1,7 @@
 package emu
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -25,6 +26,9 @@ type Endpoint struct {
 	MTU     int
 	Broker  netip.AddrPort // where devices connect to
 	Out     link.Sink      // takes its frames
+	// TLS is the configuration of its n-th connection, from 1. nil: the scenario speaks
+	// none.
+	TLS func(n int) *tls.Config
 	// OnClose has fn called when the run has ended.
 	OnClose func(fn func() error)
 }
@@ -36,9 +40,6 @@ func (opt *Options) checkEndpoints(sc *scenarios.Scenario) error {
 	}
 	if len(sc.Devices) != 1 {
 		return fmt.Errorf("emu: scenario %q has %d devices, and only one device or its broker can be replaced", sc.Name, len(sc.Devices))
-	}
-	if usesTLS(sc) {
-		return fmt.Errorf("emu: scenario %q speaks TLS, and what replaces its device or broker does not: remove tls", sc.Name)
 	}
 	if opt.Broker != nil && sc.Broker.Kind != scenarios.BrokerModel {
 		return fmt.Errorf("emu: scenario %q has a broker of kind %s: only one of kind model can be replaced", sc.Name, sc.Broker.Kind)
@@ -72,7 +73,7 @@ func (w *World) addEndpoint(cfg *scenarios.Device, network network) error {
 	}
 	near.Sink, err = w.opt.Device(Endpoint{
 		Loop: w.loop, Trace: w.trace, Node: cfg.Name, MAC: wire.MAC(cfg.MAC), Addr: cfg.Address, Gateway: cfg.Gateway,
-		MTU: cfg.MTU, Broker: w.brokerAddr(), Out: l.Up, OnClose: w.onClose,
+		MTU: cfg.MTU, Broker: w.brokerAddr(), Out: l.Up, OnClose: w.onClose, TLS: w.tls.endpoint(cfg, true),
 	})
 	return err
 }
@@ -92,7 +93,7 @@ func (n endpointNetwork) attach(device *scenarios.Device, l *link.Link) (link.Si
 	}
 	return w.opt.Broker(Endpoint{
 		Loop: w.loop, Trace: w.trace, Node: brokerNode, MAC: wire.MAC(brokerMAC), Addr: w.sc.Broker.Address,
-		MTU: brokerMTU, Broker: w.brokerAddr(), Out: l.Down, OnClose: w.onClose,
+		MTU: brokerMTU, Broker: w.brokerAddr(), Out: l.Down, OnClose: w.onClose, TLS: w.tls.endpoint(device, false),
 	})
 }
 

@@ -68,7 +68,7 @@ func (w *World) newFiles() (*files, error) {
 		Run: pcaps.RunInfo{
 			Version: Version, Seed: w.sc.Seed,
 			Versions: []pcaps.RunVersion{{Name: "go", Version: runtime.Version()}},
-			Texts:    []pcaps.RunText{{Name: w.sc.Name + ".yaml", Text: string(resolved)}},
+			Texts:    w.runTexts(resolved),
 		},
 	})
 	if err != nil {

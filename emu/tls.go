@@ -267,6 +267,46 @@ func (d *device) session(s *mqtt.TLSSession) mqtt.Status {
 	return mqtt.Success
 }
 
+// curves are those that are offered: ML-KEM draws from no reader of ours.
+func curves() []tls.CurveID { return []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384} }
+
+// endpoint returns the configurations for what stands in place of a device, or of the
+// broker that the device connects to; nil without TLS.
+func (t *worldTLS) endpoint(d *scenarios.Device, client bool) func(n int) *tls.Config {
+	switch {
+	case t == nil || d.MQTT.TLS == nil:
+		return nil
+	case !client:
+		return func(n int) *tls.Config { return t.server(uint64(n), d.Name) }
+	}
+	cfg := d.MQTT.TLS
+	return func(n int) *tls.Config {
+		c := &tls.Config{
+			Rand: t.random(fmt.Sprintf("%s/%d", d.Name, n)), Time: t.now, ServerName: cfg.ServerName, RootCAs: x509.NewCertPool(),
+			MinVersion: cfg.MinVersion.Number(), MaxVersion: cfg.MaxVersion.Number(), CipherSuites: numbers(cfg.Ciphers),
+			CurvePreferences: curves(), SessionTicketsDisabled: true, DynamicRecordSizingDisabled: true, KeyLogWriter: t.keyLogOf(d.Name),
+		}
+		for _, a := range t.trust[d.Name] {
+			c.RootCAs.AddCert(a)
+		}
+		if own := t.client[d.Name]; own != nil {
+			c.Certificates = []tls.Certificate{*own}
+		}
+		if cfg.ServerName == scenarios.CertNone { // the name is not looked at, the rest is
+			c.ServerName, c.InsecureSkipVerify = "", true
+			c.VerifyConnection = func(s tls.ConnectionState) error {
+				inner := x509.NewCertPool()
+				for _, next := range s.PeerCertificates[1:] {
+					inner.AddCert(next)
+				}
+				_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: c.RootCAs, Intermediates: inner, CurrentTime: t.now()})
+				return err
+			}
+		}
+		return c
+	}
+}
+
 func numbers(suites []scenarios.CipherSuite) []uint16 {
 	all := make([]uint16, len(suites))
 	for i, s := range suites {
@@ -281,7 +321,7 @@ func (t *worldTLS) server(number uint64, device string) *tls.Config {
 	cfg := &tls.Config{
 		Rand: t.random(fmt.Sprintf("broker/%d", number)), Time: t.now, Certificates: []tls.Certificate{*t.shown},
 		MinVersion: b.MinVersion.Number(), MaxVersion: b.MaxVersion.Number(), CipherSuites: numbers(b.Ciphers),
-		CurvePreferences:       []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}, // ML-KEM draws from no reader of ours
+		CurvePreferences:       curves(),
 		SessionTicketsDisabled: true, DynamicRecordSizingDisabled: true, KeyLogWriter: t.keyLogOf(device),
 	}
 	if b.ClientCertificate == scenarios.CertificateRequired {

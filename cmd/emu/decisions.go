@@ -27,7 +27,7 @@ func (f *decisionFlags) open(scenarios int) error {
 	if scenarios > 1 && (f.in != "" || f.out != "") {
 		return usagef("--decisions and --decisions-out are for one scenario, not for %d", scenarios)
 	}
-	if f.in == "" {
+	if f.in == "" { // --from may have brought a log of its own
 		return nil
 	}
 	if f.in == f.out {

@@ -26,7 +26,7 @@ func (f *fromFlags) add(cmd *cobra.Command) {
 // open reads the recording and finds a place for the files of the run. done is to
 // be called behind it.
 func (f *fromFlags) open(cmd *cobra.Command, run *runFlags, apps map[string]emu.App) (done func() error, err error) {
-	for _, name := range []string{"seed", "set", "decisions"} {
+	for _, name := range []string{"seed", "set"} {
 		if cmd.Flags().Changed(name) {
 			return nil, usagef("--from repeats a run as it was: --%s would make another one of it", name)
 		}
@@ -40,6 +40,14 @@ func (f *fromFlags) open(cmd *cobra.Command, run *runFlags, apps map[string]emu.
 		return nil, usagef("%s: no such file (emu run records captures)", f.path)
 	case err != nil:
 		return nil, &emu.EnvironmentError{Op: "read the recording", Err: err, Hint: "name a file that you may read"}
+	}
+	switch in := run.decide.in; {
+	case in == "":
+		run.decide.log = f.recorded.Decisions
+	case f.recorded.Followed == "":
+		return nil, usagef("--from repeats a run as it was, and that of %s followed no decision log: --decisions would make another one of it", f.path)
+	case filepath.Base(in) != f.recorded.Followed:
+		return nil, usagef("the run of %s followed the decision log %s, and --decisions names %s", f.path, f.recorded.Followed, in)
 	}
 	if cmd.Flags().Changed("out") {
 		return func() error { return nil }, f.distinct(run.out)

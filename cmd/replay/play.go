@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
+	"os"
 	"strings"
 	"time"
 
@@ -14,7 +14,6 @@ import (
 	"hilnet/emu"
 	"hilnet/replay/play"
 	"hilnet/replay/script"
-	"hilnet/sim"
 )
 
 // playFlags are what replay play is told.
@@ -28,6 +27,7 @@ type playFlags struct {
 	ports          []uint
 	interfaces     []int
 	adapt          play.Adapt
+	tls            playTLSFlags
 	mode           string
 	own, to, netns string
 	scenario, out  string
@@ -114,6 +114,7 @@ docs/replay.md.`,
 	fl.StringVar(&f.adapt.Password, "password", "", "password to use with --user")
 	fl.BoolVar(&f.adapt.Anonymous, "anonymous", false, "leave user name and password out")
 	fl.StringVar(&f.adapt.TopicPrefix, "topic-prefix", "", "text to put in front of every topic and filter")
+	f.tls.add(cmd)
 	fl.BoolVar(&f.plan, "plan", false, "show what would be played, and why each message is sent when it is")
 	fl.BoolVar(&f.messages, "messages", false, "list every message in the text (JSON has them always)")
 	fl.BoolVar(&f.asJSON, "json", false, "print JSON")
@@ -177,7 +178,7 @@ func (c *cli) play(ctx context.Context, name string, f *playFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := f.check(); err != nil {
+	if err := errors.Join(f.check(), f.tls.check(as, f.against)); err != nil {
 		return err
 	}
 	s, err := readScript(ctx, name, f)
@@ -215,12 +216,27 @@ func readScript(ctx context.Context, name string, f *playFlags) (*script.Script,
 	if err != nil {
 		return nil, err
 	}
+	limits := script.Limits{MQTTPorts: ports, Interfaces: f.interfaces}
+	s, err := readOnce(ctx, name, f, limits)
+	if info, e := os.Stat(name); err == nil && s.Halves > 0 && e == nil && info.Mode().IsRegular() {
+		// Each direction stands apart: once more, together.
+		limits.Join = true
+		return readOnce(ctx, name, f, limits)
+	}
+	return s, err
+}
+
+func readOnce(ctx context.Context, name string, f *playFlags, limits script.Limits) (*script.Script, error) {
+	var err error
+	if limits.Keys, err = readKeys(f.tls.keyLog); err != nil {
+		return nil, err
+	}
 	file, err := openCapture(name)
 	if err != nil {
 		return nil, explainError(name, err)
 	}
 	defer file.Close()
-	s, err := script.Read(file, script.Limits{MQTTPorts: ports, Interfaces: f.interfaces}, ctx.Err)
+	s, err := script.Read(file, limits, ctx.Err)
 	switch {
 	case errors.Is(err, script.ErrTooMuch):
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -247,41 +263,42 @@ func (f *playFlags) config(s *script.Script, as script.Role) play.Config {
 
 // playHost plays over the sockets of this machine.
 func (c *cli) playHost(ctx context.Context, s *script.Script, as script.Role, f *playFlags) (*play.Report, error) {
-	if _, _, err := net.SplitHostPort(f.against); err != nil {
+	host, _, err := net.SplitHostPort(f.against)
+	if err != nil {
 		return nil, fmt.Errorf("--against %q: %w: write HOST:PORT", f.against, err)
 	}
-	pacer, err := sim.NewRealPacer(1)
+	clock, err := newRealClock()
 	if err != nil {
-		return nil, &emu.EnvironmentError{Op: "start the clock", Err: err}
+		return nil, err
 	}
-	defer pacer.Close()
-	loop := sim.NewLoop(sim.Config{Pacer: pacer})
-	defer loop.Close()
-	network := play.NewHostNetwork(loop, f.against)
+	defer clock.close()
+	network := play.NewHostNetwork(clock.loop, f.against)
 	cfg := f.config(s, as)
-	cfg.Loop, cfg.Network, cfg.Done, cfg.Clock = loop, network, loop.Stop, pacer.Now
+	cfg.Loop, cfg.Network, cfg.Done, cfg.Clock = clock.loop, network, clock.loop.Stop, clock.pacer.Now
+	secure, err := f.realTLS(s, as, host)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.TLS = secure != nil; cfg.TLS {
+		network.Secure(secure, c.untaken)
+	}
 	player, err := play.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	stop := context.AfterFunc(ctx, func() { loop.Cancel(context.Canceled) })
-	defer stop()
-	if err := loop.StartPacer(); err != nil {
-		return nil, &emu.EnvironmentError{Op: "start the clock", Err: err}
+	interrupted, err := clock.run(ctx, func() error {
+		if err := player.Start(); err != nil {
+			return &emu.EnvironmentError{Op: "listen on " + f.against, Err: err, Hint: "is the port taken, or below 1024 without root?"}
+		}
+		if as == script.Broker && !f.quiet {
+			fmt.Fprintf(c.stderr, "replay: listening on %s\n", network.Address())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	if err := player.Start(); err != nil {
-		return nil, &emu.EnvironmentError{Op: "listen on " + f.against, Err: err, Hint: "is the port taken, or below 1024 without root?"}
-	}
-	if as == script.Broker && !f.quiet {
-		fmt.Fprintf(c.stderr, "replay: listening on %s\n", network.Address())
-	}
-	runErr := loop.Run(sim.Never)
-	if runErr != nil && !errors.Is(runErr, context.Canceled) {
-		return nil, runErr
-	}
-	if runErr != nil {
+	if interrupted {
 		player.Stop("interrupted")
 	}
 	network.Stop()

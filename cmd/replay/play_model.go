@@ -30,6 +30,14 @@ links: [{name: link}]
 broker: {kind: model}
 `
 
+// secureScenario is the same in TLS.
+const secureScenario = `version: 1
+name: play
+devices: [{name: device, mqtt: {tls: {}}, steps: [connect]}]
+links: [{name: link}]
+broker: {kind: model, tls: {}}
+`
+
 // scenario is the network that a play in virtual time goes through.
 func (f *playFlags) network(s *script.Script, as script.Role) (*scenarios.Scenario, error) {
 	var sets []scenarios.Set
@@ -40,14 +48,23 @@ func (f *playFlags) network(s *script.Script, as script.Role) (*scenarios.Scenar
 		}
 		sets = append(sets, set)
 	}
+	secure := false
+	if f.scenario == "" {
+		var err error
+		if secure, err = f.speaksTLS(s, as); err != nil {
+			return nil, err
+		}
+	}
 	var sc *scenarios.Scenario
 	var err error
 	switch {
 	case f.scenario == "" && as == script.Broker:
 		var text []byte
-		if text, err = f.clientScenario(s); err == nil {
+		if text, err = f.clientScenario(s, secure); err == nil {
 			sc, err = scenarios.LoadWith("play.yaml", text, sets)
 		}
+	case f.scenario == "" && secure:
+		sc, err = scenarios.LoadWith("play.yaml", []byte(secureScenario), sets)
 	case f.scenario == "":
 		sc, err = scenarios.LoadWith("play.yaml", []byte(plainScenario), sets)
 	case strings.ContainsAny(f.scenario, `/\`) || strings.HasSuffix(f.scenario, ".yaml") || strings.HasSuffix(f.scenario, ".yml"):
@@ -61,6 +78,9 @@ func (f *playFlags) network(s *script.Script, as script.Role) (*scenarios.Scenar
 	if err != nil {
 		return nil, err
 	}
+	if err := f.modelTLS(sc); err != nil {
+		return nil, err
+	}
 	if sc.Clock == scenarios.Real {
 		return nil, fmt.Errorf("--scenario %s runs in real time: play against HOST:PORT instead", f.scenario)
 	}
@@ -71,20 +91,14 @@ func (f *playFlags) network(s *script.Script, as script.Role) (*scenarios.Scenar
 
 // clientScenario is the scenario of a device that does what the recorded client
 // did.
-func (f *playFlags) clientScenario(s *script.Script) ([]byte, error) {
+func (f *playFlags) clientScenario(s *script.Script, secure bool) ([]byte, error) {
 	var all []*script.Conversation
 	for _, c := range s.Conversations {
-		if len(f.only) == 0 {
+		if f.chosen(c) {
 			all = append(all, c)
-			continue
-		}
-		for _, id := range f.only {
-			if uint64(id) == c.ID {
-				all = append(all, c)
-			}
 		}
 	}
-	return play.ClientScenario(all)
+	return play.ClientScenario(all, secure)
 }
 
 // longest is how long a play may take in virtual time.
@@ -107,7 +121,7 @@ func (c *cli) playModel(ctx context.Context, s *script.Script, as script.Role, f
 	var player *play.Player
 	attach := func(e emu.Endpoint) (sink link.Sink, err error) {
 		// What was sent last still passes the link.
-		player, sink, err = f.stand(s, as, e, func() { e.Loop.After(settle, e.Loop.Stop) }, nil)
+		player, sink, err = f.stand(s, as, e, func() { e.Loop.After(settle, e.Loop.Stop) }, nil, c.untaken)
 		return sink, err
 	}
 	opt := emu.Options{Out: f.out}
@@ -134,8 +148,8 @@ func (c *cli) playModel(ctx context.Context, s *script.Script, as script.Role, f
 }
 
 // stand puts a player on a TCP of hilnet's own at an end of a link. It begins with
-// the loop.
-func (f *playFlags) stand(s *script.Script, as script.Role, e emu.Endpoint, done func(), clock func() sim.Time) (*play.Player, link.Sink, error) {
+// the loop; untaken hears why a client could not be taken.
+func (f *playFlags) stand(s *script.Script, as script.Role, e emu.Endpoint, done func(), clock func() sim.Time, untaken func(error)) (*play.Player, link.Sink, error) {
 	cfg := f.config(s, as)
 	cfg.Loop, cfg.Done, cfg.Clock = e.Loop, done, clock
 	var sink link.Sink
@@ -157,6 +171,9 @@ func (f *playFlags) stand(s *script.Script, as script.Role, e emu.Endpoint, done
 		}
 		e.OnClose(func() error { host.Close(); return nil })
 		sink, cfg.Network = host, play.NewStackNetwork(e.Loop, host, e.Broker)
+	}
+	if cfg.TLS = e.TLS != nil; cfg.TLS {
+		cfg.Network = play.NewTLSNetwork(e.Loop, cfg.Network, e.TLS, untaken)
 	}
 	player, err := play.New(cfg)
 	if err != nil {

@@ -41,14 +41,16 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// startMosquitto starts a real broker and returns where it listens.
-func startMosquitto(t testing.TB) string {
+// startMosquitto starts a real broker, with more settings of its listener, and returns
+// where it listens.
+func startMosquitto(t testing.TB, settings ...string) string {
 	t.Helper()
 	linktest.Require(t, "mosquitto")
 	address := freeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	conf := filepath.Join(t.TempDir(), "mosquitto.conf")
 	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\nlog_type all\n", port)
+	text += strings.Join(settings, "\n") + "\n"
 	if os.Geteuid() == 0 {
 		text += "user root\n"
 	}

@@ -2,17 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"strings"
 
 	"hilnet/emu"
 	"hilnet/link"
 	"hilnet/replay/play"
 	"hilnet/replay/script"
-	"hilnet/sim"
 	"hilnet/tap"
 	"hilnet/trace"
 	"hilnet/wire"
@@ -30,7 +29,7 @@ const mqttPort = 1883
 // tapEnds are the addresses of a play on a TAP.
 func (f *playFlags) tapEnds(s *script.Script, as script.Role) (own netip.Prefix, broker netip.AddrPort, err error) {
 	if own, err = netip.ParsePrefix(f.own); err != nil || !own.Addr().Is4() {
-		return own, broker, fmt.Errorf("--own %q is no IPv4 address with the length of its network: write --own 192.0.2.2/24, an address that nobody else has there", f.own)
+		return own, broker, fmt.Errorf("--own %q is no IPv4 address with the length of its network: write --own 192.0.2.2/24, an address that nobody else has there; what was captured over IPv6 is played over IPv4", f.own)
 	}
 	if as == script.Client {
 		if broker, err = netip.ParseAddrPort(f.to); err != nil || !own.Contains(broker.Addr()) {
@@ -54,15 +53,18 @@ func (c *cli) playTAP(ctx context.Context, s *script.Script, as script.Role, f *
 	if err != nil {
 		return nil, err
 	}
-	pacer, err := sim.NewRealPacer(1)
+	secure, err := f.realTLS(s, as, broker.Addr().String())
 	if err != nil {
-		return nil, &emu.EnvironmentError{Op: "start the clock", Err: err}
+		return nil, err
 	}
-	defer pacer.Close()
-	loop := sim.NewLoop(sim.Config{Pacer: pacer})
-	defer loop.Close()
+	clock, err := newRealClock()
+	if err != nil {
+		return nil, err
+	}
+	defer clock.close()
+	loop := clock.loop
 	log := trace.NewLog(loop.Now)
-	t, err := tap.Open(tap.Config{Name: strings.TrimPrefix(f.against, againstTAP), Namespace: f.netns, Loop: loop, Trace: log, Clock: pacer.Now})
+	t, err := tap.Open(tap.Config{Name: strings.TrimPrefix(f.against, againstTAP), Namespace: f.netns, Loop: loop, Trace: log, Clock: clock.pacer.Now})
 	if err != nil {
 		return nil, &emu.EnvironmentError{Op: "open the TAP", Err: err, Hint: nicHint(err)}
 	}
@@ -73,31 +75,30 @@ func (c *cli) playTAP(ctx context.Context, s *script.Script, as script.Role, f *
 			err = errors.Join(err, fn())
 		}
 	}()
-	player, sink, err := f.stand(s, as, emu.Endpoint{
+	end := emu.Endpoint{
 		Loop: loop, Trace: log, Node: "player", MAC: playerMAC, Addr: own, MTU: t.MTU(), Broker: broker, Out: t,
 		OnClose: func(fn func() error) { closers = append(closers, fn) },
-	}, func() { loop.After(drainTime/4, loop.Stop) }, pacer.Now)
+	}
+	if secure != nil {
+		end.TLS = func(int) *tls.Config { return secure }
+	}
+	player, sink, err := f.stand(s, as, end, func() { loop.After(drainTime/4, loop.Stop) }, clock.pacer.Now, c.untaken)
 	if err != nil {
 		return nil, err
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	stop := context.AfterFunc(ctx, func() { loop.Cancel(context.Canceled) })
-	defer stop()
-	if err := loop.StartPacer(); err != nil {
-		return nil, &emu.EnvironmentError{Op: "start the clock", Err: err}
+	interrupted, err := clock.run(ctx, func() error {
+		if err := t.Start(link.SinkFunc(sink.Put)); err != nil {
+			return &emu.EnvironmentError{Op: "start the TAP", Err: err}
+		}
+		if as == script.Broker && !f.quiet {
+			fmt.Fprintf(c.stderr, "replay: listening on %v at %s\n", broker, t.Name())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	if err := t.Start(link.SinkFunc(sink.Put)); err != nil {
-		return nil, &emu.EnvironmentError{Op: "start the TAP", Err: err}
-	}
-	if as == script.Broker && !f.quiet {
-		fmt.Fprintf(c.stderr, "replay: listening on %v at %s\n", broker, t.Name())
-	}
-	runErr := loop.Run(sim.Never)
-	if runErr != nil && !errors.Is(runErr, context.Canceled) {
-		return nil, runErr
-	}
-	if runErr != nil {
+	if interrupted {
 		player.Stop("interrupted")
 	}
 	return player.Report(), nil

@@ -16,7 +16,11 @@ import (
 // writePlayed shows a report to a person.
 func writePlayed(w io.Writer, name string, r *play.Report, messages bool) {
 	line := func(format string, args ...any) { fmt.Fprintln(w, printable(fmt.Sprintf(format, args...))) }
-	line("%s: played as the %s: %s", name, r.As, strings.ToUpper(string(r.Verdict)))
+	in := ""
+	if r.TLS {
+		in = " in TLS"
+	}
+	line("%s: played as the %s%s: %s", name, r.As, in, strings.ToUpper(string(r.Verdict)))
 	line("  reproduced  %.1f %% of the messages: sent %d of %d, received %d of %d", 100*r.Reproduced,
 		r.Sent.Sent, r.Sent.Recorded, r.Received.Matched, r.Received.Recorded)
 	if t := receivedText(&r.Received, r.Sent.Skipped); t != "" {
@@ -67,6 +71,9 @@ func writePlayedConversation(line func(string, ...any), c *play.Conversation, me
 	line("conversation %d: %s to %s, %s: %s", c.ID, c.Client, c.Server, level, c.Verdict)
 	if len(c.Flags) > 0 {
 		line("  capture     %s", strings.Join(c.Flags, ", "))
+	}
+	if c.TLS != "" && c.Verdict != play.Refused {
+		line("  captured in %s", c.TLS)
 	}
 	if c.Reason != "" {
 		line("  because     %s", c.Reason)
@@ -166,6 +173,7 @@ type planItem struct {
 	Server    string        `json:"server"`
 	MQTTLevel uint8         `json:"mqtt_level"`
 	Flags     []string      `json:"flags"`
+	TLS       string        `json:"recorded_tls,omitempty"` // what its TLS was, and what was read of it
 	Refused   string        `json:"refused,omitempty"`
 	Start     time.Duration `json:"start"`
 	Events    []planEvent   `json:"events"`
@@ -189,7 +197,7 @@ func (c *cli) showPlan(name string, s *script.Script, as script.Role, f *playFla
 	}
 	for _, v := range s.Conversations {
 		item := planItem{
-			ID: v.ID, Client: v.Client.String(), Server: v.Server.String(), MQTTLevel: v.Version, Flags: v.Flags.List(),
+			ID: v.ID, Client: v.Client.String(), Server: v.Server.String(), MQTTLevel: v.Version, Flags: v.Flags.List(), TLS: v.TLS,
 			Refused: v.Unplayable(as, f.synthetic), Start: v.Begin, Events: []planEvent{},
 		}
 		for i := range v.Events {
@@ -212,6 +220,9 @@ func (c *cli) showPlan(name string, s *script.Script, as script.Role, f *playFla
 		line("conversation %d: %s to %s", v.ID, v.Client, v.Server)
 		if len(v.Flags) > 0 {
 			line("  capture     %s", strings.Join(v.Flags, ", "))
+		}
+		if v.TLS != "" && v.Refused == "" {
+			line("  captured in %s", v.TLS)
 		}
 		if v.Refused != "" {
 			line("  refused     %s", v.Refused)

@@ -309,6 +309,10 @@ func (s *Session) prepare() {
 	}
 }
 
+// Lost reports whether the application data of a side could not be read, or not to
+// the end.
+func (s *Session) Lost(side flow.Side) bool { return s.halves[side-flow.SideA].dead }
+
 // String says what the session is and what was read of it.
 func (s *Session) String() string {
 	what := "TLS"

@@ -72,6 +72,7 @@ type Config struct {
 	Synthetic bool
 	Only      []uint64 // conversations; nil = all
 	Adapt     Adapt
+	TLS       bool // Network has it: for the Report
 	// Clock is the real time of the loop, to measure with: a loop's own is that of
 	// the event. nil = the loop's, which is right in virtual time.
 	Clock func() sim.Time

@@ -48,8 +48,8 @@ func (s *session) due(i int) (sim.Time, bool) {
 	if e.Cause >= 0 {
 		c := &s.state[e.Cause]
 		cause, arrived = c.at, c.status == sent || c.status == matched
-		if c.status == skipped || c.unheeded && c.status == pending {
-			cause, arrived = s.now(), true
+		if c.status == skipped || c.status == needless || c.unheeded && c.status == pending {
+			cause, arrived = max(c.at, s.opened), true // it was given up then
 		}
 	}
 	if e.Kind != script.Message || e.Type == codec.DISCONNECT {
@@ -108,8 +108,11 @@ func (s *session) patient(i int) bool {
 	what := s.awaited(i)
 	e := &s.events[i]
 	for _, p := range s.expected { // it is not waited for a second time
-		if p < i {
+		if p < i && !s.state[p].unheeded {
 			s.state[p].unheeded = true
+			if s.state[p].status == pending {
+				s.state[p].at = s.now()
+			}
 		}
 	}
 	final := e.Kind != script.Message || e.Type == codec.DISCONNECT || e.Rule == script.RuleSpontaneous
@@ -117,11 +120,11 @@ func (s *session) patient(i int) bool {
 	case policy == Strict:
 		s.stop("%s did not come within %v", what, s.player.cfg.Wait)
 	case s.orphan(i):
-		st.status = skipped // whatever the policy: nothing is acknowledged that did not come
+		st.status, st.at = skipped, s.now() // whatever the policy: nothing is acknowledged that did not come
 	case policy == Follow || final || policy == Wait && s.awaitsPublish(i):
 		st.unheeded = true
 	case policy == Skip:
-		st.status = skipped
+		st.status, st.at = skipped, s.now()
 	default:
 		s.stop("%s did not come within %v", what, s.player.cfg.Wait)
 	}

@@ -1,6 +1,8 @@
 package play
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 
 	"hilnet/replay/script"
 	"hilnet/sim"
+	"hilnet/sim/taskconn"
 )
 
 // HostNetwork is TCP of the machine that the program runs on. The loop must run
@@ -16,6 +19,10 @@ import (
 type HostNetwork struct {
 	loop    *sim.Loop
 	address string
+	tls     *tls.Config // nil: without
+	failed  func(error)
+	ctx     context.Context // of handshakes
+	cancel  context.CancelFunc
 
 	listener net.Listener
 	mu       sync.Mutex // guards the rest
@@ -26,7 +33,15 @@ type HostNetwork struct {
 
 // NewHostNetwork returns a network that dials, or listens on, HOST:PORT.
 func NewHostNetwork(loop *sim.Loop, address string) *HostNetwork {
-	return &HostNetwork{loop: loop, address: address, conns: map[*hostConn]bool{}}
+	n := &HostNetwork{loop: loop, address: address, conns: map[*hostConn]bool{}}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	return n
+}
+
+// Secure puts TLS on the connections. failed hears, on the loop, why a client could
+// not be taken.
+func (n *HostNetwork) Secure(config *tls.Config, failed func(error)) {
+	n.tls, n.failed = config, failed
 }
 
 // maxQueued bounds what a connection holds that the peer does not take.
@@ -42,13 +57,16 @@ type hostConn struct {
 	over    bool    // the loop's: Close or Abort was called, or Closed
 	closing bool    // the loop's
 
-	mu     sync.Mutex // guards the rest
-	cond   *sync.Cond
-	conn   net.Conn // nil while it is dialled
-	queue  [][]byte
-	size   int
-	fin    bool
-	abort  bool
+	mu    sync.Mutex // guards the rest
+	cond  *sync.Cond
+	conn  net.Conn // nil while it is dialled and shakes hands
+	raw   net.Conn // nil while it is dialled; else conn, or what is below its TLS
+	seen  taskconn.Alerts
+	queue [][]byte
+	size  int
+	// writing: what was in the queue goes to the socket.
+	writing, fin, abort bool
+
 	parts  int // of reader and writer, those at work
 	remote string
 }
@@ -79,15 +97,14 @@ func (n *HostNetwork) Dial(_ *script.Conversation, e *Events) Conn {
 			n.post(func() { c.closed(plain(err)) })
 			return
 		}
-		c.mu.Lock()
-		if c.abort {
-			c.mu.Unlock()
-			n.forget(c)
-			reset(conn)
+		if !c.take(conn) {
 			return
 		}
-		c.conn, c.remote = conn, conn.RemoteAddr().String()
-		c.mu.Unlock()
+		if err := c.shakeHands(tls.Client); err != nil {
+			n.forget(c)
+			n.post(func() { c.closed(err) })
+			return
+		}
 		c.begin()
 		n.post(func() {
 			if !c.over {
@@ -151,17 +168,29 @@ func (n *HostNetwork) Listen(accept func(Conn) *Events) error {
 				return
 			}
 			c := n.newConn(nil)
-			c.conn, c.remote = conn, conn.RemoteAddr().String()
-			n.post(func() {
-				if c.events = accept(c); c.events == nil {
+			if !c.take(conn) {
+				continue
+			}
+			if n.tls == nil {
+				c.conn = conn
+				n.post(func() { c.accepted(accept) })
+				continue
+			}
+			n.post(func() { n.loop.After(handshakeTime, c.hurry) })
+			go func() {
+				err := c.shakeHands(tls.Server)
+				n.post(func() {
+					if err == nil {
+						c.accepted(accept)
+						return
+					}
 					n.forget(c)
-					c.Abort()
-					return
-				}
-				c.begin()
-				go c.write()
-				go c.read()
-			})
+					if e := accept(c); e != nil { // it counts as a connection
+						e.Closed(err)
+					}
+					n.failed(fmt.Errorf("%s: %w", c.remote, err))
+				})
+			}()
 		}
 	}()
 	return nil
@@ -180,6 +209,7 @@ func (n *HostNetwork) Stop() {
 	if n.listener != nil {
 		_ = n.listener.Close() // nothing is lost with it
 	}
+	n.cancel()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.stopped = true
@@ -214,9 +244,20 @@ func (c *hostConn) Write(data []byte, _ []int) {
 	c.cond.Broadcast()
 	c.mu.Unlock()
 	if full && !c.over {
-		c.Abort()
+		c.drop()
 		c.network.post(func() { c.events.Closed(fmt.Errorf("the peer does not read: %d bytes wait", maxQueued)) })
 	}
+}
+
+// drop resets the connection at once.
+func (c *hostConn) drop() {
+	c.mu.Lock()
+	c.queue, c.size = nil, 0
+	if c.raw != nil {
+		reset(c.raw)
+	}
+	c.mu.Unlock()
+	c.Abort()
 }
 
 // Close sends FIN when everything was written.
@@ -228,14 +269,14 @@ func (c *hostConn) Close() {
 	c.mu.Unlock()
 }
 
-// Abort sends RST.
+// Abort sends what was written, then RST.
 func (c *hostConn) Abort() {
 	c.over = true
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.abort, c.queue = true, nil
-	if c.conn != nil {
-		reset(c.conn)
+	c.abort = true
+	if c.raw != nil && (c.conn == nil || c.size == 0 && !c.writing) {
+		reset(c.raw) // there is nothing, or nobody, to wait for
 	}
 	c.cond.Broadcast()
 }
@@ -275,7 +316,10 @@ func (c *hostConn) read() {
 			}
 		}
 		if err != nil {
-			if !errors.Is(err, io.EOF) {
+			switch {
+			case c.network.tls != nil:
+				err = tlsEnd(err, true, true, &c.seen)
+			case !errors.Is(err, io.EOF):
 				err = plain(err)
 			}
 			c.network.post(func() { c.closed(err) })
@@ -303,17 +347,21 @@ func (c *hostConn) write() {
 		for len(c.queue) == 0 && !c.fin && !c.abort {
 			c.cond.Wait()
 		}
-		if c.abort {
+		queue := c.queue
+		if c.abort && len(queue) == 0 {
+			reset(c.raw)
 			c.mu.Unlock()
 			return
 		}
-		queue := c.queue
-		c.queue, c.size = nil, 0
+		c.queue, c.size, c.writing = nil, 0, len(queue) > 0
 		fin := len(queue) == 0 && c.fin
 		c.mu.Unlock()
 		if fin {
-			if t, ok := c.conn.(*net.TCPConn); ok {
+			if t, ok := c.conn.(*tls.Conn); ok {
 				_ = t.CloseWrite() // the reader sees what comes of it
+			}
+			if t, ok := c.raw.(*net.TCPConn); ok {
+				_ = t.CloseWrite() // as above
 			}
 			return
 		}
@@ -323,5 +371,8 @@ func (c *hostConn) write() {
 				return
 			}
 		}
+		c.mu.Lock()
+		c.writing = false
+		c.mu.Unlock()
 	}
 }

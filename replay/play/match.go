@@ -33,23 +33,7 @@ type Difference struct {
 }
 
 // find returns the recorded event that a live packet is, -1 when there is none.
-func (s *session) find(f *script.Fields) int {
-	best, quality := -1, 0
-	for _, i := range s.expected {
-		e := &s.events[i]
-		if s.state[i].status != pending || e.Kind != script.Message || e.Type != f.Type {
-			continue
-		}
-		q := s.fits(i, e, f)
-		if q > quality {
-			best, quality = i, q
-		}
-		if q == exact {
-			break
-		}
-	}
-	return best
-}
+func (s *session) find(f *script.Fields) int { return s.pending.find(f) }
 
 // How well a recorded packet fits a live one.
 const (
@@ -57,46 +41,6 @@ const (
 	similar = 2 // about the same thing
 	alike   = 1 // of the same type
 )
-
-func (s *session) fits(i int, e *script.Event, f *script.Fields) int {
-	switch f.Type {
-	case codec.PUBLISH:
-		r, err := script.Parse(e.Raw, s.version)
-		switch {
-		case err != nil:
-			return alike
-		case !bytes.Equal(r.Topic, f.Topic):
-			return alike
-		case !bytes.Equal(r.Payload, f.Payload):
-			return similar
-		}
-		return exact
-	case codec.SUBSCRIBE, codec.UNSUBSCRIBE:
-		r, err := script.Parse(e.Raw, s.version)
-		if err == nil && sameFilters(r.Filters, f.Filters) {
-			return exact
-		}
-		return alike
-	case codec.PUBACK, codec.PUBREC, codec.PUBREL, codec.PUBCOMP, codec.SUBACK, codec.UNSUBACK:
-		if f.ID == s.idOf(i) {
-			return exact
-		}
-		return 0
-	}
-	return exact
-}
-
-func sameFilters(a, b []script.Filter) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !bytes.Equal(a[i].Topic, b[i].Topic) {
-			return false
-		}
-	}
-	return true
-}
 
 // idOf is the identifier that an event has live: as recorded, unless the
 // exchange that it belongs to was begun by the live peer, which chose another.

@@ -20,19 +20,21 @@ func (s *session) data(b []byte) {
 		return
 	}
 	s.rx = append(s.rx, b...)
-	for len(s.rx) > 0 && !s.ended {
-		h, ok, err := codec.ParseHeader(s.rx)
+	rest := s.rx
+	for len(rest) > 0 && !s.ended {
+		h, ok, err := codec.ParseHeader(rest)
 		if err != nil || ok && h.Len() > maxLive {
-			s.stop("the peer does not speak MQTT: %s", text(s.rx))
+			s.stop("the peer does not speak MQTT: %s", text(rest))
 			return
 		}
-		if !ok || len(s.rx) < h.Len() {
+		if !ok || len(rest) < h.Len() {
 			break
 		}
-		packet := bytes.Clone(s.rx[:h.Len()])
-		s.rx = s.rx[:copy(s.rx, s.rx[h.Len():])]
+		packet := bytes.Clone(rest[:h.Len()])
+		rest = rest[h.Len():]
 		s.message(packet)
 	}
+	s.rx = s.rx[:copy(s.rx, rest)]
 	s.advance()
 }
 
@@ -51,6 +53,10 @@ func (s *session) message(raw []byte) {
 	}
 	st := &s.state[i]
 	st.status, st.at, st.liveID = matched, s.now(), id
+	s.pending.came(i)
+	if f.Type == codec.PUBLISH {
+		s.repeated[id] = true
+	}
 	if i < s.highest {
 		s.report.Received.Reordered++
 	}
@@ -112,14 +118,7 @@ func (s *session) unknowing() bool {
 }
 
 // repeats reports whether a PUBLISH with DUP is one that came before.
-func (s *session) repeats(f *script.Fields) bool {
-	for i := range s.events {
-		if s.state[i].status == matched && s.events[i].Type == codec.PUBLISH && s.state[i].liveID == f.ID {
-			return true
-		}
-	}
-	return false
-}
+func (s *session) repeats(f *script.Fields) bool { return s.repeated[f.ID] }
 
 // lost hears that the connection has ended.
 func (s *session) lost(err error) {

@@ -45,6 +45,7 @@ type Report struct {
 	Timing  Timing        `json:"timing"`
 	Speed   float64       `json:"speed"`
 	Policy  Policy        `json:"policy"`
+	TLS     bool          `json:"tls"`     // played in TLS
 	Verdict Verdict       `json:"verdict"` // the worst of the conversations'
 	Elapsed time.Duration `json:"elapsed"`
 	// Reproduced is the part of the recorded messages, of both sides, that were
@@ -112,6 +113,7 @@ type Conversation struct {
 	Server      string   `json:"server"`
 	MQTTLevel   uint8    `json:"mqtt_level"` // 0: not seen
 	Flags       []string `json:"flags"`
+	TLS         string   `json:"recorded_tls,omitempty"` // what its TLS was, and what was read of it
 	Verdict     Verdict  `json:"verdict"`
 	Reason      string   `json:"reason,omitempty"` // why it ended early or was refused
 
@@ -159,7 +161,7 @@ const maxListedDifferences = 200
 func describeConversation(c *script.Conversation) *Conversation {
 	return &Conversation{
 		ID: c.ID, Incarnation: c.Incarnation, Client: c.Client.String(), Server: c.Server.String(), MQTTLevel: c.Version,
-		Flags: c.Flags.List(), Differences: []Difference{}, ExtraMessages: []string{}, Messages: []Message{},
+		Flags: c.Flags.List(), TLS: c.TLS, Differences: []Difference{}, ExtraMessages: []string{}, Messages: []Message{},
 	}
 }
 
@@ -220,7 +222,7 @@ func (c *Conversation) conclude(s *session) {
 		if e.Cause >= 0 {
 			m.Cause = s.events[e.Cause].Frame
 		}
-		if st.status != pending && st.status != skipped {
+		if st.status == sent || st.status == matched {
 			m.At = st.at.Sub(s.player.began)
 		}
 		if e.Kind != script.Message || st.synthetic {
@@ -231,9 +233,9 @@ func (c *Conversation) conclude(s *session) {
 			c.Messages = append(c.Messages, m)
 			continue
 		}
-		if s.unpinged(i) {
+		if s.unpinged(i) || st.status == needless {
 			m.Status = "not needed"
-			if e.From != as {
+			if e.From != as && st.status != needless {
 				c.Unpinged++
 			}
 			c.Messages = append(c.Messages, m)
@@ -275,7 +277,7 @@ func endStatus(s status) string {
 		return "matched"
 	case skipped:
 		return "skipped"
-	case pending:
+	case pending, needless:
 	}
 	return "not seen"
 }
@@ -289,7 +291,7 @@ func (n *SentCount) count(st *state) string {
 	case skipped:
 		n.Skipped++
 		return "skipped"
-	case pending, matched:
+	case pending, matched, needless:
 	}
 	n.NotSent++
 	return "not sent"
@@ -308,7 +310,7 @@ func (n *ReceivedCount) count(st *state) string {
 // Report says how it went.
 func (p *Player) Report() *Report {
 	r := &Report{
-		Format: Format, Version: Version, As: p.cfg.As.String(), Timing: p.cfg.Timing, Speed: p.cfg.Speed, Policy: p.cfg.Policy,
+		Format: Format, Version: Version, As: p.cfg.As.String(), Timing: p.cfg.Timing, Speed: p.cfg.Speed, Policy: p.cfg.Policy, TLS: p.cfg.TLS,
 		Verdict: Faithful, Elapsed: p.cfg.Loop.Now().Sub(p.began), Strangers: p.strangers,
 		NotMQTT: p.cfg.Script.Skipped, Unlisted: p.cfg.Script.Unlisted, Conversations: []*Conversation{},
 	}

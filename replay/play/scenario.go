@@ -13,9 +13,9 @@ import (
 
 // ClientScenario writes a scenario whose device does what the client of recorded
 // conversations did, one after the other: it connects, subscribes, publishes and
-// disconnects, with the recorded pauses in between. What hilnet's client cannot
-// do is an error.
-func ClientScenario(all []*script.Conversation) ([]byte, error) {
+// disconnects, with the recorded pauses in between; secure: in TLS. What hilnet's
+// client cannot do is an error.
+func ClientScenario(all []*script.Conversation, secure bool) ([]byte, error) {
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%w: no MQTT conversation", ErrNothing)
 	}
@@ -51,8 +51,12 @@ func ClientScenario(all []*script.Conversation) ([]byte, error) {
 		}
 	}
 	d["steps"] = steps
+	broker := map[string]any{"kind": "model"}
+	if secure {
+		d["mqtt"].(map[string]any)["tls"], broker["tls"] = map[string]any{}, map[string]any{}
+	}
 	return json.MarshalIndent(map[string]any{
-		"version": 1, "name": "play", "devices": []any{d}, "links": []any{map[string]any{"name": "link"}}, "broker": map[string]any{"kind": "model"},
+		"version": 1, "name": "play", "devices": []any{d}, "links": []any{map[string]any{"name": "link"}}, "broker": broker,
 	}, "", " ") // which is YAML too
 }
 

@@ -23,7 +23,7 @@ func NewSegmentNetwork(host *segment.Host, s *script.Script, peer netip.AddrPort
 }
 
 func factsOf(f *script.Facts) segment.Facts {
-	return segment.Facts{MSS: f.MSS, WindowScale: f.WindowScale, Timestamps: f.Timestamps, Window: f.Window, TTL: f.TTL}
+	return segment.Facts{MSS: f.MSS, WindowScale: f.WindowScale, Timestamps: f.Timestamps, SACK: f.SACK, Window: f.Window, TTL: f.TTL}
 }
 
 // Dial begins a connection.

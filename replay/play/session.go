@@ -14,10 +14,11 @@ import (
 type status uint8
 
 const (
-	pending status = iota
-	sent           // by the player
-	skipped        // not sent: the policy
-	matched        // came from the peer
+	pending  status = iota
+	sent            // by the player
+	skipped         // not sent: the policy
+	matched         // came from the peer
+	needless        // acknowledges what is in front of the capture's beginning
 )
 
 // A state is what became of an event, live.
@@ -44,7 +45,10 @@ type session struct {
 	own        []int // indexes of the events of the played side
 	next       int   // of own
 	expected   []int // indexes of the peer's events, without those matched in front
-	highest    int   // of the peer's events that came
+	pending    *pendings
+	repeated   map[uint16]bool // identifiers of the peer's PUBLISH that came; looked up only
+	restSpan   time.Duration   // what restTime found, +1
+	highest    int             // of the peer's events that came
 
 	conn    Conn
 	begun   bool
@@ -61,7 +65,7 @@ type session struct {
 }
 
 func newSession(p *Player, index int, c *script.Conversation) *session {
-	s := &session{player: p, of: c, index: index, version: c.Version, highest: -1}
+	s := &session{player: p, of: c, index: index, version: c.Version, highest: -1, repeated: map[uint16]bool{}}
 	if s.version == 0 {
 		s.version = 4
 	}
@@ -70,7 +74,9 @@ func newSession(p *Player, index int, c *script.Conversation) *session {
 	s.state = make([]state, len(s.events))
 	for i := range s.events {
 		s.state[i].synthetic = i < synthetic
-		if s.events[i].From == p.cfg.As {
+		if s.beforeCapture(i) {
+			s.state[i].status = needless
+		} else if s.events[i].From == p.cfg.As {
 			s.own = append(s.own, i)
 		} else {
 			s.expected = append(s.expected, i)
@@ -81,9 +87,20 @@ func newSession(p *Player, index int, c *script.Conversation) *session {
 			}
 		}
 	}
+	s.pending = newPendings(s)
 	s.timer = p.cfg.Loop.NewTimer(s.advance)
 	s.report = newConversation(s)
 	return s
+}
+
+// beforeCapture reports whether an event belongs to an exchange that had begun before
+// the capture did: the live peer knows nothing of it.
+func (s *session) beforeCapture(i int) bool {
+	e := &s.events[i]
+	if !s.of.Flags.Midstream || s.state[i].synthetic || e.Kind != script.Message || !acknowledges(e.Type) {
+		return false
+	}
+	return e.Rule != script.RuleProtocol || e.Cause >= 0 && s.state[e.Cause].status == needless
 }
 
 // complete puts in front what a conversation that was joined midstream lacks,
@@ -192,7 +209,7 @@ func (s *session) advance() {
 		i := s.own[s.next]
 		due, ok := s.due(i)
 		if !ok && s.pong(i) || s.orphan(i) {
-			s.state[i].status = skipped // until the ping comes, if it does
+			s.state[i].status, s.state[i].at = skipped, s.now() // until the ping comes, if it does
 			s.next++
 			continue
 		}
@@ -292,14 +309,9 @@ func (s *session) hangUp(abort bool) {
 
 // rest is for when the played side has nothing more to do.
 func (s *session) rest() {
-	left := 0
-	for _, i := range s.expected {
-		if s.state[i].status == pending && s.events[i].Type != codec.PINGREQ && !(s.events[i].Kind != script.Message && (s.closed || s.gone)) {
-			left++
-		}
-	}
+	left := slices.ContainsFunc(s.expected, func(i int) bool { return s.state[i].status == pending && s.events[i].Type != codec.PINGREQ })
 	switch {
-	case left == 0 || s.closed || s.gone:
+	case !left || s.closed || s.gone:
 		s.finish()
 	case s.report.resting == 0:
 		s.report.resting = s.now() + 1
@@ -314,6 +326,14 @@ func (s *session) rest() {
 // restTime is how long the rest of what the peer sends is waited for: as long as
 // it took, and some more.
 func (s *session) restTime() time.Duration {
+	if s.restSpan > 0 {
+		return s.restSpan - 1
+	}
+	s.restSpan = s.findRestTime() + 1
+	return s.restSpan - 1
+}
+
+func (s *session) findRestTime() time.Duration {
 	last, own := s.of.Open, s.of.Open
 	for i := range s.events {
 		if s.events[i].From == s.player.cfg.As {

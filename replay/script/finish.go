@@ -1,12 +1,14 @@
 package script
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
 
 	"hilnet/mqtt/codec"
 	"hilnet/pcaps/flow"
+	"hilnet/pcaps/tlsdec"
 )
 
 // finish makes conversations of the drafts.
@@ -26,7 +28,19 @@ func (g *gatherer) finish() {
 		incarnation    int
 	}
 	known := map[identity]*Conversation{}
+	whole := map[[2]netip.AddrPort][]*draft{} // seen from both sides; looked up only
 	for _, d := range g.drafts {
+		if !d.of.OneSided() {
+			key := ends(d.of)
+			whole[key] = append(whole[key], d)
+		}
+	}
+	for _, d := range g.drafts {
+		if d.of.OneSided() && slices.ContainsFunc(whole[ends(d.of)], func(o *draft) bool {
+			return o.of.Lane != d.of.Lane && o.of.First <= d.of.Last && d.of.First <= o.of.Last
+		}) {
+			continue // another interface of the capture has all of it
+		}
 		c := d.conversation()
 		at := identity{c.Client, c.Server, d.of.A.ISN ^ d.of.B.ISN, c.Incarnation}
 		if twin := known[at]; twin != nil && twin.Lane != c.Lane && d.of.Handshake != flow.HandshakeUnseen {
@@ -38,6 +52,14 @@ func (g *gatherer) finish() {
 		g.script.Conversations = append(g.script.Conversations, c)
 	}
 	g.reconnects()
+}
+
+// ends are the two ends of a conversation, whoever spoke first.
+func ends(c *flow.Conversation) [2]netip.AddrPort {
+	if c.A.Addr.Compare(c.B.Addr) > 0 {
+		return [2]netip.AddrPort{c.B.Addr, c.A.Addr}
+	}
+	return [2]netip.AddrPort{c.A.Addr, c.B.Addr}
 }
 
 // conversation gives the sides their roles.
@@ -56,14 +78,30 @@ func (d *draft) conversation() *Conversation {
 	c.Client, c.Server = of.Half(client).Addr, of.Half(server).Addr
 	c.Facts[0], c.Facts[1] = d.facts(client), d.facts(server)
 	cs, ss := &d.side[client-1], &d.side[server-1]
-	c.Flags.TLS = of.Protocol == flow.ProtocolTLS
+	c.Flags.TLS, c.Flags.WebSocket = of.Protocol == flow.ProtocolTLS, d.websocket
+	if of.Secure != nil {
+		c.TLS = of.Secure.String()
+	}
 	c.Flags.OneSided, c.Flags.Midstream = of.OneSided(), of.Midstream()
 	c.Flags.MissingClient, c.Flags.MissingBroker = cs.missing, ss.missing
+	c.Flags.SnappedClient, c.Flags.SnappedBroker = cs.snapped, ss.snapped
+	c.Flags.TooLongClient, c.Flags.TooLongBroker = cs.tooLong, ss.tooLong
+	if s, ok := of.Secure.(*tlsdec.Session); ok && !c.Flags.TLS { // what cannot be decrypted is not there
+		if s.Lost(client) {
+			cs.tail = max(cs.tail, 1)
+		}
+		if s.Lost(server) {
+			ss.tail = max(ss.tail, 1)
+		}
+	}
 	c.Flags.TailClient, c.Flags.TailBroker = cs.tail, ss.tail
 	c.Flags.LostClient, c.Flags.LostBroker = of.Half(client).LostBytes > cs.tail, of.Half(server).LostBytes > ss.tail
 	c.Flags.Unended = of.End == flow.EndOpen || !d.ended
 	if d.seen == 3 && d.syn == client {
 		c.ToServer, c.ToClient = max(0, d.steps[1].Sub(d.steps[0])), max(0, d.steps[2].Sub(d.steps[1]))
+	}
+	if d.late {
+		slices.SortStableFunc(d.events, func(a, b draftEvent) int { return cmp.Compare(a.Ready, b.Ready) })
 	}
 	for i := range d.events {
 		e := &d.events[i]
@@ -71,7 +109,7 @@ func (d *draft) conversation() *Conversation {
 		if e.side == client {
 			e.From = Client
 		}
-		if e.Kind == Message {
+		if e.Kind == Message && c.TLS == "" { // records are not segments
 			e.Segments = cutSizes(d.side[e.side-1].cuts, e.offset, e.size)
 		}
 		c.Events = append(c.Events, e.Event)
@@ -79,13 +117,16 @@ func (d *draft) conversation() *Conversation {
 	if c.Version == 0 {
 		c.Version = guessVersion(c.Events)
 	}
-	c.Flags.NoConnect = !c.Flags.TLS && c.Count(Client) > 0 && c.First(Client) != codec.CONNECT
+	c.Flags.NoConnect = !c.Flags.TLS && !c.Flags.WebSocket && c.Count(Client) > 0 && c.First(Client) != codec.CONNECT
 	c.Open = c.Begin
 	switch {
 	case d.seen == 3:
 		c.Open = time.Duration(d.steps[2])
 	case d.seen == 0 && len(c.Events) > 0:
 		c.Open = c.Events[0].At
+	}
+	if c.TLS != "" && d.hasShaken && len(c.Events) > 0 { // it could send when it had the server's last word of the handshake
+		c.Open = min(max(c.Open, time.Duration(d.shaken)+c.ToClient), c.Events[0].At)
 	}
 	return c
 }

@@ -9,6 +9,7 @@ import (
 
 	"hilnet/pcaps"
 	"hilnet/pcaps/flow"
+	"hilnet/pcaps/tlsdec"
 	"hilnet/sim"
 	"hilnet/wire"
 )
@@ -19,18 +20,24 @@ type Limits struct {
 	Conversations int // of MQTT. 0 = 4,096
 	Messages      int // of all conversations. 0 = 262,144
 	Bytes         int // of all messages. 0 = 64 MiB
-	Message       int // bytes of one. 0 = 4 MiB
+	Message       int // bytes of one. 0 = 16 MiB
 	// MQTTPorts are where MQTT is expected in what was joined midstream. nil = 1883
 	MQTTPorts []uint16
 	// Interfaces, when not empty, are the only ones that count, from 0.
 	Interfaces []int
+	// Join makes one capture of all interfaces and VLANs, for taps that record each
+	// direction apart. Script.Halves says when that helps.
+	Join bool
+	// Keys are the secrets of TLS sessions, beside those that the capture holds. It is
+	// changed. nil = none.
+	Keys *tlsdec.Keys
 }
 
 func (l *Limits) setDefaults() {
 	for _, f := range []struct {
 		value  *int
 		preset int
-	}{{&l.Conversations, 4096}, {&l.Messages, 262_144}, {&l.Bytes, 64 << 20}, {&l.Message, 4 << 20}} {
+	}{{&l.Conversations, 4096}, {&l.Messages, 262_144}, {&l.Bytes, 64 << 20}, {&l.Message, 16 << 20}} {
 		if *f.value <= 0 {
 			*f.value = f.preset
 		}
@@ -50,6 +57,8 @@ type gatherer struct {
 	table    *flow.Table
 	live     map[uint64]*draft // by the ID of the conversation; looked up only
 	drafts   []*draft          // in order
+	keys     *tlsdec.Keys
+	halves   halves
 	messages int
 	bytes    int
 	cuts     int
@@ -71,16 +80,26 @@ type draft struct {
 	syn    flow.Side
 	ended  bool
 	mqtt   bool
+	late   bool // events do not stand in their order
 	// A conversation beyond the limit is followed but not kept.
 	over bool
+	// Of TLS: when its first message was found, the last moment at which the other
+	// side had sent something, which is the end of the handshake.
+	shaken    sim.Time
+	hasShaken bool
+	websocket bool
 }
 
 type draftSide struct {
 	facts   Facts
 	cuts    []int64 // ends of its segments in the stream
 	missing int64
+	snapped int64 // of these, cut off by the capture's snapshot length
+	tooLong int   // the longest message beyond Limits.Message
 	tail    int64 // missing behind the last message
 	frames  int
+	last    sim.Time // of its stream's newest bytes
+	givenUp uint64   // the frame at which a hole was given up last
 }
 
 type draftEvent struct {
@@ -98,12 +117,16 @@ func Read(input io.Reader, limits Limits, stop func() error) (*Script, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gatherer{limits: limits, script: &Script{}, live: map[uint64]*draft{}, chosen: map[int]bool{}}
+	g := &gatherer{limits: limits, script: &Script{}, live: map[uint64]*draft{}, chosen: map[int]bool{}, keys: limits.Keys}
+	if g.keys == nil {
+		g.keys = new(tlsdec.Keys)
+	}
 	for _, i := range limits.Interfaces {
 		g.chosen[i] = true
 	}
 	g.table, err = flow.New(flow.Config{
 		MQTTPorts: limits.MQTTPorts, MaxMessage: limits.Message, MaxMemory: 32<<20 + 2*limits.Message,
+		Secure: g.keys.Open, IgnoreVLAN: limits.Join,
 	}, g)
 	if err != nil {
 		return nil, err
@@ -112,6 +135,7 @@ func Read(input io.Reader, limits Limits, stop func() error) (*Script, error) {
 		return nil, err
 	}
 	g.table.Close()
+	g.script.Halves = g.halves.found
 	if g.err != nil {
 		return nil, g.err
 	}
@@ -150,6 +174,8 @@ func (g *gatherer) records(reader *pcaps.Reader, stop func() error) error {
 			interfaces++
 		case r.Packet != nil:
 			g.packet(r.Packet)
+		case r.Secrets != nil && r.Secrets.Kind == pcaps.SecretsTLS:
+			g.keys.Add(r.Secrets.Data)
 		}
 	}
 	return nil
@@ -167,6 +193,9 @@ func (g *gatherer) packet(p *pcaps.Packet) {
 	lane := g.base + p.Interface
 	if len(g.chosen) > 0 && !g.chosen[lane] {
 		return
+	}
+	if g.limits.Join {
+		lane = 0
 	}
 	r := g.table.Feed(flow.Frame{
 		Data: p.Data, Link: flow.LinkType(p.LinkType), At: at, Number: g.script.Frames, Direction: flow.Direction(p.Direction()), Lane: uint32(lane),
@@ -234,6 +263,16 @@ func (g *gatherer) Data(c *flow.Chunk) {
 	}
 	s := &d.side[c.Side-1]
 	s.tail += c.Missing
+	s.last = c.ReadyAt
+	if c.Missing > 0 {
+		s.givenUp = c.ReadyFrame
+	}
+	if c.Reason == flow.ReasonSnapped {
+		s.snapped += c.Missing
+	}
+	if c.Offset == 0 && isWebSocket(c.Data) {
+		d.websocket = true
+	}
 	if g.cuts < cutBudget {
 		g.cuts++
 		s.cuts = append(s.cuts, c.End())
@@ -262,10 +301,13 @@ func (g *gatherer) Message(m *flow.Message) {
 	}
 	at := &d.side[m.Side-1]
 	at.missing, at.tail = at.missing+at.tail, 0
+	if !d.hasShaken {
+		d.shaken, d.hasShaken = d.side[m.Side.Peer()-1].last, true
+	}
 	if m.Truncated() { // what is missing in gaps was counted there
-		d.side[m.Side-1].missing += int64(m.Len - len(m.Raw) - m.Missing)
+		at.missing += int64(m.Len - len(m.Raw) - m.Missing)
 		if m.Missing == 0 {
-			d.side[m.Side-1].missing = max(d.side[m.Side-1].missing, 1)
+			at.missing, at.tooLong = max(at.missing, 1), max(at.tooLong, m.Len)
 		}
 		return
 	}
@@ -276,10 +318,15 @@ func (g *gatherer) Message(m *flow.Message) {
 			ErrTooMuch, g.limits.Messages, g.limits.Bytes>>20, m.FirstFrame)
 		return
 	}
+	ready := m.ReadyAt
+	if m.ReadyFrame == at.givenUp && m.ReadyFrame > m.LastFrame {
+		// It waited behind bytes that the capture lacks; its receiver had them.
+		ready, d.late = m.LastAt, true
+	}
 	d.events = append(d.events, draftEvent{
 		Event: Event{
 			Kind: Message, Type: m.Type, ID: IDOf(m.Raw), Raw: bytes.Clone(m.Raw), At: time.Duration(m.FirstAt),
-			Ready: time.Duration(m.ReadyAt), Frame: m.FirstFrame,
+			Ready: time.Duration(ready), Frame: m.FirstFrame,
 		},
 		side: m.Side, offset: m.Offset, size: m.Len,
 	})
@@ -293,16 +340,19 @@ func (g *gatherer) Notice(n *flow.Notice) {
 	case flow.NoticeEnded:
 		d := g.live[n.Conversation.ID]
 		delete(g.live, n.Conversation.ID)
+		g.halves.add(n.Conversation)
 		if d == nil || d.mqtt || d.over {
 			return
 		}
 		g.cuts -= len(d.side[0].cuts) + len(d.side[1].cuts) // nobody needs them
 		switch {
-		case n.Conversation.Protocol == flow.ProtocolTLS:
-			g.script.TLS++
+		case n.Conversation.Protocol == flow.ProtocolTLS, d.websocket:
+			if !d.websocket {
+				g.script.TLS++
+			}
 			g.script.Skipped++
 			if len(g.drafts) < g.limits.Conversations {
-				g.drafts = append(g.drafts, &draft{of: n.Conversation, side: d.side, steps: d.steps, seen: d.seen})
+				g.drafts = append(g.drafts, &draft{of: n.Conversation, side: d.side, steps: d.steps, seen: d.seen, websocket: d.websocket})
 			}
 		default:
 			g.script.Skipped++

@@ -123,8 +123,13 @@ type Flags struct {
 	NoConnect              bool // the first message of the client is no CONNECT
 	Unended                bool // the capture ends before the conversation
 	RoleUnknown            bool // nobody knows which side is the client
-	TLS                    bool
-	Elsewhere              int // how often other interfaces of the capture have it as well
+	TLS                    bool // which was not decrypted
+	WebSocket              bool // MQTT over WebSocket
+	// SnappedClient, SnappedBroker: missing bytes that the capture's snapshot length
+	// cut off; TooLongClient, TooLongBroker: the longest message beyond the limit.
+	SnappedClient, SnappedBroker int64
+	TooLongClient, TooLongBroker int
+	Elsewhere                    int // how often other interfaces of the capture have it as well
 }
 
 // List names what holds.
@@ -136,6 +141,7 @@ func (f *Flags) List() []string {
 		}
 	}
 	add(f.TLS, "TLS")
+	add(f.WebSocket, "MQTT over WebSocket")
 	add(f.OneSided, "one-sided")
 	add(f.Midstream, "midstream")
 	add(f.NoConnect, "no CONNECT")
@@ -158,7 +164,9 @@ type Conversation struct {
 	Lane           uint32
 	Version        uint8 // protocol level: 3, 4 (3.1.1) or 5; 0: not seen
 	Flags          Flags
-	Handshake      flow.Handshake
+	// TLS says what its TLS is and what was read of it; "" without.
+	TLS       string
+	Handshake flow.Handshake
 
 	// Begin is its first frame, Open since when the client could send.
 	Begin, Open, End time.Duration
@@ -198,23 +206,31 @@ func (c *Conversation) Count(of Role) int {
 // Unplayable says why a side cannot be played, "" when it can. synthetic allows
 // a CONNECT, or CONNACK, in place of the one that the capture does not have.
 func (c *Conversation) Unplayable(as Role, synthetic bool) string {
-	missing, lost := c.Flags.MissingClient, c.Flags.LostClient
+	missing, lost, snapped, tooLong := c.Flags.MissingClient, c.Flags.LostClient, c.Flags.SnappedClient, c.Flags.TooLongClient
 	if as == Broker {
-		missing, lost = c.Flags.MissingBroker, c.Flags.LostBroker
+		missing, lost, snapped, tooLong = c.Flags.MissingBroker, c.Flags.LostBroker, c.Flags.SnappedBroker, c.Flags.TooLongBroker
 	}
 	opening := codec.CONNECT
 	if as == Broker {
 		opening = codec.CONNACK
 	}
 	switch {
+	case c.Flags.TLS && c.TLS == "":
+		return "it is TLS whose beginning is not in the capture: nobody can read the MQTT messages"
 	case c.Flags.TLS:
-		return "it is TLS: the MQTT messages cannot be read without the session's keys"
+		return c.TLS + ": the MQTT messages cannot be read; --keylog names a file with the keys of the session"
+	case c.Flags.WebSocket:
+		return "it is MQTT over WebSocket, which is not played"
 	case c.Flags.RoleUnknown:
 		return "nothing in it tells the client from the broker"
 	case c.Count(as) == 0 && c.Flags.OneSided:
 		return fmt.Sprintf("one-sided: the capture has nothing of the %v", as)
 	case c.Count(as) == 0 && (as == Client || c.Flags.TailBroker > 0):
 		return fmt.Sprintf("the capture has no message of the %v", as)
+	case tooLong > 0:
+		return fmt.Sprintf("a message of the %v has %d bytes, which is more than is kept of one", as, tooLong)
+	case missing > 0 && snapped > 0:
+		return fmt.Sprintf("%d bytes of what the %v sent are missing in the capture, %d of them cut off by its snapshot length", missing, as, snapped)
 	case missing > 0:
 		return fmt.Sprintf("%d bytes of what the %v sent are missing in the capture", missing, as)
 	case lost && !c.Flags.Midstream:
@@ -241,7 +257,10 @@ type Script struct {
 	Frames        uint64          // read
 	Skipped       uint64          // conversations that are not MQTT
 	TLS           uint64          // of these, TLS
-	Unlisted      uint64          // MQTT conversations beyond Limits.Conversations
+	// Halves is how many connections stand in the capture in two halves, one direction
+	// at an interface or in a VLAN of its own: Limits.Join puts them together.
+	Halves   int
+	Unlisted uint64 // MQTT conversations beyond Limits.Conversations
 	// Problem is why reading ended before the end of the capture; it names the
 	// offset in the file.
 	Problem error

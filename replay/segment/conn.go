@@ -32,6 +32,7 @@ const (
 	maxScale     = 14
 	tcpAndIP     = wire.IPv4HeaderLen + wire.TCPHeaderLen
 	timestampLen = 12
+	maxSACK      = 4 // blocks; with timestamps there is room for one less
 )
 
 // An out is a segment that is to be sent or waits for its acknowledgement.
@@ -41,6 +42,7 @@ type out struct {
 	syn, fin bool
 	tries    int
 	at       sim.Time
+	sacked   bool // the peer has it, behind a hole
 }
 
 func (o *out) len() uint32 {
@@ -84,6 +86,7 @@ type Conn struct {
 	srtt   time.Duration
 	rttvar time.Duration
 	finned bool // FIN is in the queue or was sent
+	recovery
 
 	// Receiving.
 	heard   bool // the peer's SYN
@@ -94,6 +97,7 @@ type Conn struct {
 	stamps  bool   // timestamps are in use
 	recent  uint32 // the peer's timestamp
 	scaling bool
+	sacking bool
 }
 
 func (h *Host) newConn(key flowKey, facts Facts) *Conn {
@@ -192,6 +196,9 @@ func (c *Conn) flush() {
 	flight := 0
 	for i := 0; i < len(c.queue) && flight < c.cwnd; i++ {
 		o := c.queue[i]
+		if o.sacked {
+			continue
+		}
 		flight++
 		switch {
 		case o.tries > 0:
@@ -255,8 +262,15 @@ func (c *Conn) emit(flags wire.TCPFlags, seq uint32, data []byte) {
 		if c.scaling {
 			f.Window = uint16(max(1, uint32(c.facts.Window)>>c.facts.WindowScale))
 		}
+		most := maxSACK
 		if c.stamps {
 			f.Options = c.stamp(nil)
+			most--
+		}
+		if c.sacking && len(data) == 0 {
+			if b := c.blocks(most); len(b) > 0 {
+				f.Options = wire.AppendSACK(f.Options, b...)
+			}
 		}
 	}
 	c.host.send(c.key.remote.Addr(), f, data, c.facts.TTL)
@@ -270,6 +284,9 @@ func (c *Conn) synOptions() []byte {
 	}
 	if c.facts.Timestamps && (c.dialled || c.stamps) {
 		b = c.stamp(b)
+	}
+	if c.facts.SACK && (c.dialled || c.sacking) {
+		b = wire.AppendSACKPermitted(b)
 	}
 	return b
 }
@@ -298,6 +315,7 @@ func (c *Conn) expired() {
 		return
 	}
 	c.cwnd = 1
+	c.forgetSACK()
 	c.transmit(o)
 }
 
@@ -328,6 +346,7 @@ func (c *Conn) hearSYN(t wire.TCP) {
 	if c.stamps {
 		c.recent, c.mss = o.TSVal, c.mss-timestampLen
 	}
+	c.sacking = o.SACKPermitted && c.facts.SACK
 	c.mss = max(c.mss, 1)
 	c.window = uint32(t.Window())
 }

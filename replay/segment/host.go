@@ -15,14 +15,14 @@ import (
 // told to: those of a recording. Sequence numbers, acknowledgements, checksums
 // and retransmissions are its own, and live: it sends nothing that its peer could
 // not accept, and acknowledges only what came. It announces what the recorded side
-// announced (MSS, window scale, timestamps, window, TTL), but no SACK, and
-// acknowledges every segment at once. As a Sink it takes the frames that arrive.
+// announced (MSS, window scale, timestamps, SACK, window, TTL), and acknowledges
+// every segment at once. As a Sink it takes the frames that arrive.
 //
 // It is a TCP for playing a side of a recording, not for traffic: a window of
 // constant size, a slow start up to 64 segments, RFC 6298's time-out.
 //
 // Reading list: RFC 9293 (TCP) 3.5, 3.8, 3.10; RFC 6298 (RTO); RFC 7323 (window
-// scale, timestamps); RFC 5681 3.2 (fast retransmit); RFC 826 (ARP).
+// scale, timestamps); RFC 2018, RFC 6675 (SACK); RFC 5681 3.2 (fast retransmit); RFC 826 (ARP).
 type Host struct {
 	cfg   HostConfig
 	rand  *sim.Rand
@@ -61,6 +61,7 @@ type Facts struct {
 	MSS         uint16 // 0: what the MTU leaves
 	WindowScale int    // negative: none
 	Timestamps  bool
+	SACK        bool
 	Window      uint16 // 0 = 65,535
 	TTL         uint8  // 0 = 64
 }

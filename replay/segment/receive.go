@@ -75,9 +75,10 @@ func (c *Conn) acknowledged(t wire.TCP, payload int) {
 	if before(c.high, ack) || before(ack, c.una) {
 		return
 	}
+	has := c.hearSACK(t)
 	if ack == c.una {
 		if payload == 0 && window == c.window && len(c.queue) > 0 && c.queue[0].tries > 0 && t.Flags()&(wire.TCPSyn|wire.TCPFin) == 0 {
-			if c.dups++; c.dups == fastAfter {
+			if c.dups++; c.dups == fastAfter && !c.sacking {
 				c.transmit(c.queue[0])
 			}
 		}
@@ -85,6 +86,9 @@ func (c *Conn) acknowledged(t wire.TCP, payload int) {
 		c.advance(ack)
 	}
 	c.window = window
+	if c.sacking && len(c.queue) > 0 {
+		c.repair(has)
+	}
 	if c.state == stateOpening && c.heard && !before(c.una, c.high) { // our SYN,ACK was acknowledged
 		c.state = stateOpen
 		if c.listener != nil {
