@@ -60,6 +60,9 @@ packet identifiers follow the live peer's, and --client-id, --user, --anonymous 
 --topic-prefix change what a live broker may want changed. --plan shows what would be
 played, with the cause of every message, and plays nothing.
 
+What was captured in TLS is played in a new session of TLS, when its keys are in the
+capture or in --keylog; --tls off plays it in plain.
+
 --timing mixed keeps the distance of a message from what it answers, and of one that
 answers nothing from the beginning of its conversation; causal keeps all distances
 from what came before; absolute goes by the clock alone; fast waits for answers only.
@@ -76,6 +79,7 @@ docs/replay.md.`,
   replay play device.pcapng --as client --plan
   replay play field.pcap --as broker --against :1883 --timing fast --json
   replay play field.pcap --as client --against model --set link.loss=5% --out out
+  replay play field.pcapng --keylog field.keys --as client --against localhost:8883 --ca ca.pem
   sudo replay play field.pcap --as client --against tap:tap0 --own 192.0.2.2/24 --to 192.0.2.1:1883 --mode segment
   replay play field.pcap --as client --against test:1883 --client-id again --topic-prefix replay/`,
 		Args: func(_ *cobra.Command, args []string) error {
