@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"hilnet/emu"
 	"hilnet/emu/certs"
 	"hilnet/internal/linktest"
+	"hilnet/nic"
 	"hilnet/scenarios"
 	"hilnet/trace"
 )
@@ -48,17 +50,22 @@ func tlsFiles(t *testing.T) (dir string) {
 		return ca, key
 	}
 	ca, key := authority("ca")
-	_, _ = authority("other-ca")
+	other, _ := authority("other-ca")
 	for _, r := range []struct {
 		name    string
 		request certs.Request
 	}{
+		{"client-other", certs.Request{Name: "device", Key: key, Valid: valid}},
 		{"server", certs.Request{Name: "broker", Server: true, DNS: []string{"broker"}, IPs: []net.IP{net.IPv4(10, 0, 0, 1)}, Key: key, Valid: valid}},
 		{"server-expired", certs.Request{Name: "broker", Server: true, DNS: []string{"broker"}, Key: key, Valid: past}},
 		{"client", certs.Request{Name: "device", Key: key, Valid: valid}},
 		{"client-expired", certs.Request{Name: "device", Key: key, Valid: past}},
 	} {
-		cert, err := ca.Issue(r.request)
+		from := ca
+		if r.name == "client-other" {
+			from = other
+		}
+		cert, err := from.Issue(r.request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,6 +92,12 @@ func TestADeviceSpeaksTLSWithMosquitto(t *testing.T) {
 	settings = append(settings, listener(8884, "server-expired", "ciphers ECDHE-RSA-AES256-GCM-SHA384")...)
 	settings = append(settings, listener(8885, "server", "tls_version tlsv1.3")...)
 	ns.Mosquitto(netip.MustParseAddrPort("127.0.0.1:1883"), settings...)
+	conf := filepath.Join(dir, "openssl.cnf") // mosquitto's own settings know no newest version
+	if err := os.WriteFile(conf, []byte("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMaxProtocol = TLSv1.2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("OPENSSL_CONF", conf)
+	ns.Mosquitto(netip.MustParseAddrPort("127.0.0.1:1884"), listener(8886, "server")...)
 
 	const own = "ca_file: ca.pem, cert_file: client.pem, key_file: all.key"
 	for _, run := range []struct {
@@ -92,21 +105,27 @@ func TestADeviceSpeaksTLSWithMosquitto(t *testing.T) {
 		devices []tlsPeer
 	}{
 		{8883, []tlsPeer{
-			{"netx", own, "TLS 1.2, TLS_RSA_WITH_AES_128_CBC_SHA256"},
-			{"netx", own + ", ciphers: [TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256]", "TLS 1.2, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"},
-			{"linux", own, "TLS 1.3, "},
-			{"linux", own + ", server_name: other", "wrong_name, found by this side"},
-			{"netx", "ca_file: other-ca.pem, cert_file: client.pem, key_file: all.key", "unknown_ca, found by this side"},
-			{"linux", "ca_file: ca.pem", "no_certificate, found by the peer"},
-			{"netx", "ca_file: ca.pem, cert_file: client-expired.pem, key_file: all.key", "expired, found by the peer"},
+			{"netx", own, "TLS 1.2, TLS_RSA_WITH_AES_128_CBC_SHA256", 0},
+			{"netx", own + ", ciphers: [TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256]", "TLS 1.2, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", 0},
+			{"linux", own, "TLS 1.3, ", 0},
+			{"linux", own + ", server_name: other", "wrong_name, found by this side", nic.X509DNSMismatch},
+			{"netx", "ca_file: other-ca.pem, cert_file: client.pem, key_file: all.key", "unknown_ca, found by this side", nic.TLSIssuerNotFound},
+			{"linux", "ca_file: ca.pem", "no_certificate, found by the peer", nic.TLSAlertReceived},
+			{"netx", "ca_file: ca.pem", "handshake_refused, found by the peer", nic.TLSAlertReceived}, // of 1.2, which has no alert for it
+			{"netx", "ca_file: ca.pem, cert_file: client-expired.pem, key_file: all.key", "expired, found by the peer", nic.TLSAlertReceived},
+			{"linux", "ca_file: ca.pem, cert_file: client-other.pem, key_file: all.key", "unknown_ca, found by the peer", nic.TLSAlertReceived},
 		}},
 		{8884, []tlsPeer{
-			{"linux", "ca_file: ca.pem, max_version: \"1.2\"", "expired, found by this side"},
-			{"netx", "ca_file: ca.pem", "handshake_refused, found by the peer"},
+			{"linux", "ca_file: ca.pem, max_version: \"1.2\"", "expired, found by this side", nic.X509CertificateExpired},
+			{"netx", "ca_file: ca.pem", "handshake_refused, found by the peer", nic.TLSAlertReceived},
 		}},
 		{8885, []tlsPeer{
-			{"linux", "ca_file: ca.pem", "TLS 1.3, "},
-			{"netx", "ca_file: ca.pem", "version, found by the peer"},
+			{"linux", "ca_file: ca.pem", "TLS 1.3, ", 0},
+			{"netx", "ca_file: ca.pem", "version, found by the peer", nic.TLSAlertReceived},
+		}},
+		{8886, []tlsPeer{ // server only
+			{"netx", "ca_file: ca.pem", "TLS 1.2, TLS_RSA_WITH_AES_128_CBC_SHA256", 0},
+			{"linux", "ca_file: ca.pem, min_version: \"1.3\"", "version, found by the peer", nic.TLSAlertReceived},
 		}},
 	} {
 		t.Run(fmt.Sprint(run.port), func(t *testing.T) { speakTLS(t, ns, dir, run.port, run.devices) })
@@ -128,7 +147,10 @@ func tlsScenario(t *testing.T, file string) *scenarios.Scenario {
 }
 
 // A tlsPeer is a device and what becomes of its handshake.
-type tlsPeer struct{ profile, tls, want string }
+type tlsPeer struct {
+	profile, tls, want string
+	status             nic.Status // of NetX Secure
+}
 
 func speakTLS(t *testing.T, ns *linktest.Net, dir string, port int, devices []tlsPeer) {
 	var list strings.Builder
@@ -154,26 +176,36 @@ func speakTLS(t *testing.T, ns *linktest.Net, dir string, port int, devices []tl
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]string{}
+	got, status := map[string]string{}, map[string]nic.Status{}
 	for e := range view.Events() {
 		if e.Kind == trace.KindTLS || e.Kind == trace.KindTLSFailed {
-			got[e.Node] = e.Text
+			got[e.Node], status[e.Node] = e.Text, nic.Status(e.Status)
 		}
 	}
-	good := 0
+	good, seen := 0, map[string]bool{}
 	for i, d := range devices {
 		name := fmt.Sprintf("d%d", i)
-		if strings.HasPrefix(d.want, "TLS ") {
+		version, _, fine := strings.Cut(d.want, ",")
+		if fine = fine && strings.HasPrefix(version, "TLS "); fine {
 			good++
+		}
+		if fine && !seen[version] { // tshark takes its time to start
+			seen[version] = true
 			// With --keylog the captures of a real link open themselves.
 			path := filepath.Join(out, fmt.Sprintf("tls-%d.%s.device.pcapng", port, name))
-			seen := linktest.Tshark(t, "-r", path, "-d", fmt.Sprintf("tls.port==%d,mqtt", port), "-Y", "mqtt.msgtype==3", "-T", "fields", "-e", "mqtt.topic")
-			if strings.TrimSpace(seen) != fmt.Sprintf("t/%d", i) {
-				t.Errorf("%s: tshark sees the topics %q", name, seen)
+			topics := linktest.Tshark(t, "-r", path, "-d", fmt.Sprintf("tls.port==%d,mqtt", port), "-Y", "mqtt.msgtype==3", "-T", "fields", "-e", "mqtt.topic")
+			if strings.TrimSpace(topics) != fmt.Sprintf("t/%d", i) {
+				t.Errorf("%s: tshark sees the topics %q", name, topics)
 			}
 		}
 		if !strings.HasPrefix(got[name], d.want) {
 			t.Errorf("%s, %s {%s}: %q, want %q", name, d.profile, d.tls, got[name], d.want)
+		}
+		told := slices.ContainsFunc(result.Outcome.Findings, func(f scenarios.Finding) bool {
+			return f.Name == "tls_failed" && f.Device == name && strings.Contains(f.Text, d.want) && strings.Contains(f.Text, d.status.String())
+		})
+		if status[name] != d.status || told != (d.status != 0) {
+			t.Errorf("%s: %v, want %v, in %+v", name, status[name], d.status, result.Outcome.Findings)
 		}
 	}
 	if result.Outcome.Acknowledged != good {

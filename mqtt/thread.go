@@ -81,13 +81,12 @@ func (c *Client) process(events uint32) {
 // Connect.
 func (c *Client) connectionEstablished() {
 	status := Success
-	if c.secure != nil {
-		// NetX goes on with each segment that arrives; here the thread waits.
+	if s := c.secure; s != nil {
 		c.mutex.Put()
-		status = c.startTLS(rtos.WaitForever)
+		status = c.startTLS(rtos.NoWait)
 		c.mutex.Get(rtos.WaitForever)
-		if c.state != StateConnecting {
-			return
+		if s.abandoned != 0 || s.gone() {
+			return // another event ends the attempt, or has ended it
 		}
 	}
 	if status == Success {

@@ -10,7 +10,6 @@ import (
 	"hilnet/nic"
 	"hilnet/sim/rtos"
 	"hilnet/sim/taskconn"
-	"hilnet/trace"
 )
 
 const (
@@ -40,6 +39,9 @@ type secureSocket struct {
 	up        bool       // the handshake has ended well
 	broken    error      // what ended TLS
 	pullError Status     // why the handshake got nothing more
+	shaking   bool       // the handshake is under way
+	inThread  bool       // the handshake is the client's thread's
+	abandoned uint32     // the events for which it was: the thread still has to process them
 
 	held  *nic.Packet // encrypted, in the order of the stream
 	used  int         // bytes of held that were read
@@ -55,33 +57,6 @@ func newSecureSocket(c *Client, session *TLSSession) *secureSocket {
 	return s
 }
 
-// start shakes hands, in the thread that calls it.
-func (s *secureSocket) start(wait rtos.Ticks) Status {
-	c, began := s.client, s.client.kernel.Loop().Now()
-	s.wait = wait
-	err := s.tls.Handshake()
-	s.release()
-	if sent := s.flush(wait); err == nil && sent != Success {
-		err = noPacket(sent)
-	}
-	if err != nil {
-		f := s.diagnose(err)
-		status := tlsStatus(f)
-		if s.pullError != Success && f.Local && (f.Cause == taskconn.CauseClosed || f.Cause == taskconn.CauseTimeout) {
-			status = s.pullError
-		}
-		s.broken = err
-		c.tlsFailed(f, status)
-		return status
-	}
-	s.up = true
-	state := s.tls.ConnectionState()
-	c.emit(trace.Event{
-		Kind: trace.KindTLS, Count: int64(c.kernel.Loop().Now().Sub(began)), Text: describe(state),
-	})
-	return Success
-}
-
 // errNoPacket is a record that could not be sent, for want of a packet or of TCP.
 var errNoPacket = errors.New("no packet for a record")
 
@@ -93,35 +68,6 @@ func (s *secureSocket) diagnose(err error) taskconn.Failure {
 		f.Cause = taskconn.CauseNoPacket
 	}
 	return f
-}
-
-// fill gives crypto/tls the next record. During the handshake it waits for it,
-// once what was written has been sent.
-func (s *secureSocket) fill() error {
-	s.release()
-	if !s.up && s.broken == nil {
-		if status := s.flush(s.wait); status != Success {
-			return noPacket(status)
-		}
-	}
-	for {
-		if n := s.whole(); n > 0 {
-			s.feed(n)
-			return nil
-		}
-		if s.up {
-			return taskconn.ErrWouldBlock
-		}
-		switch status := s.pull(s.wait); status {
-		case Success:
-		case nic.NoPacket:
-			s.pullError = status
-			return taskconn.ErrWouldBlock
-		default:
-			s.pullError = status
-			return fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, status)
-		}
-	}
 }
 
 // pull takes a segment from TCP.
@@ -192,6 +138,9 @@ func (s *secureSocket) flush(wait rtos.Ticks) Status {
 	if !s.up {
 		if s.flights++; s.flights == 2 && s.session.HandshakeTime > 0 {
 			s.client.kernel.Current().Task().Sleep(s.session.HandshakeTime)
+			if s.gone() {
+				return nic.NotConnected
+			}
 		}
 	}
 	for len(out) > 0 {
@@ -394,6 +343,9 @@ func (s *secureSocket) Disconnect(wait rtos.Ticks) Status {
 		s.held, s.used = nil, 0
 	}
 	s.plain = nil
+	if s.shaking && s.inThread {
+		s.client.events.Set(eventPacketReceive) // whoever shakes hands looks whether it still should
+	}
 	if s.up && (s.broken == nil || errors.Is(s.broken, io.EOF)) {
 		if err := s.tls.CloseWrite(); err == nil {
 			s.flush(wait)

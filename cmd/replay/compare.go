@@ -44,6 +44,7 @@ type compareFlags struct {
 	point, device string
 	seed          uint64
 	asJSON        bool
+	keyLog        string
 }
 
 func (c *cli) compareCommand() *cobra.Command {
@@ -63,6 +64,9 @@ Compared are of messages id, dup, topic, client, length, payload, and of segment
 ack (both from the first number of their side), window, options, push, length, payload.
 --ignore takes fields out, --also puts more in: isn, port, address, ipid, ttl, tsval.
 Times are compared with --time, which says how far apart they may be.
+
+Messages in TLS are compared if the captures hold the keys, as hilnet's do, or --keylog
+names them; the bytes of its segments are others in every session (--by message).
 
 It ends with 0 when nothing differs, with 1 when something does or a capture is cut,
 with 2 when the comparison cannot be made.`,
@@ -98,6 +102,7 @@ with 2 when the comparison cannot be made.`,
 	fl.StringVar(&f.point, "point", "device", "of a scenario: where to capture, device or peer")
 	fl.StringVar(&f.device, "device", "", "of a scenario with several devices: which one")
 	fl.Uint64Var(&f.seed, "seed", 0, "of a scenario: the seed (default: that of the file)")
+	addKeyLog(cmd, &f.keyLog)
 	fl.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -152,6 +157,9 @@ func (c *cli) compare(ctx context.Context, names []string, f *compareFlags, conf
 		}
 		defer done()
 		scenario = scenario || path != name
+		if config.Keys, err = readKeys(f.keyLog); err != nil {
+			return err
+		}
 		if captures[i], err = readComparable(ctx, path, config); err != nil {
 			if errors.Is(err, compare.ErrTooLong) {
 				return fmt.Errorf("%s: %w", name, err)
@@ -258,6 +266,9 @@ func writeComparison(w io.Writer, d *compareDocument) {
 		of   *compare.Capture
 		p    *problem
 	}{{d.AFile, d.A, d.AProblem}, {d.BFile, d.B, d.BProblem}} {
+		for _, n := range s.of.Unread {
+			line("messages not compared, in TLS: %s of %s: %s", many(n.N, "conversation"), s.file, n.Reason)
+		}
 		for _, n := range s.of.Ignored {
 			line("not compared: %s of %s: %s", many(n.N, "frame"), s.file, n.Reason)
 		}
@@ -295,7 +306,11 @@ func writePair(line func(string, ...any), d *compareDocument, p *compare.Pair) {
 		if s.of == nil {
 			line("%s %s has no such conversation", s.mark, s.file)
 		} else {
-			line("%s %s #%d %s -> %s %q, from frame %d", s.mark, s.file, s.of.ID, s.of.Client, s.of.Server, s.of.ClientID, s.of.Frame)
+			tls := s.of.TLS
+			if tls != "" {
+				tls = ", " + tls
+			}
+			line("%s %s #%d %s -> %s %q, from frame %d%s", s.mark, s.file, s.of.ID, s.of.Client, s.of.Server, s.of.ClientID, s.of.Frame, tls)
 		}
 	}
 	for _, a := range []struct {

@@ -6,6 +6,7 @@ import (
 
 	"hilnet/pcaps"
 	"hilnet/pcaps/flow"
+	"hilnet/pcaps/tlsdec"
 )
 
 const (
@@ -153,12 +154,8 @@ func newConversation(c *flow.Conversation) conversation {
 		client = flow.SideA
 	}
 	to, from := c.Half(client), c.Half(client.Peer())
-	secure := ""
-	if c.Secure != nil {
-		secure = c.Secure.String()
-	}
 	return conversation{
-		TLS: secure,
+		TLS: tlsdec.Describe(c),
 		ID:  c.ID, Interface: int(c.Lane), Client: address(to.Addr), Server: address(from.Addr), RoleKnownBy: c.Role.String(),
 		Incarnation: c.Incarnation, VLANs: filled(c.VLANs), Protocol: c.Protocol.String(), MQTTVersion: c.MQTTVersion,
 		Handshake: c.Handshake.String(), Refused: c.Refused, End: c.End.String(), Start: time.Duration(c.First),

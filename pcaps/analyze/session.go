@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hilnet/pcaps/flow"
+	"hilnet/pcaps/tlsdec"
 	"hilnet/sim"
 	"hilnet/wire"
 )
@@ -144,8 +145,8 @@ func (s *session) end(a *Analyzer) {
 	}
 	out.Client, out.Server = c.Half(client).Addr.String(), c.Half(server).Addr.String()
 	out.Interface, out.Protocol, out.MQTTVersion = c.Lane, c.Protocol.String(), c.MQTTVersion
-	if c.Secure != nil {
-		out.TLS = c.Secure.String()
+	if a.config.Secure != nil {
+		out.TLS = tlsdec.Describe(c)
 	}
 	out.Handshake, out.End, out.EndedBy = c.Handshake.String(), c.End.String(), s.name(c.EndedBy)
 	out.Start, out.Duration, out.FirstFrame, out.LastFrame = time.Duration(c.First), c.Last.Sub(c.First), c.FirstFrame, c.LastFrame

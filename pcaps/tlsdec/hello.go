@@ -10,6 +10,7 @@ import (
 
 const (
 	extensionEncryptThenMAC = 22
+	extensionEarlyData      = 42
 	extensionVersions       = 43
 )
 
@@ -25,6 +26,42 @@ func (s *Session) clientHello(side flow.Side, b []byte) {
 	s.client = side
 	copy(s.randoms[0][:], b[2:])
 	s.hellos |= 1
+	if s.ready && s.version < tls.VersionTLS13 { // it is renegotiated, with keys of its own
+		s.hellos, s.ready, s.etm = 1, false, false
+	}
+	s.early = offersEarlyData(b[2+randomLength:])
+}
+
+// offersEarlyData reads a ClientHello from its session identifier on: RFC 8446
+// 4.1.2 and 4.2.10.
+func offersEarlyData(b []byte) bool {
+	for _, size := range []int{1, 2, 1} { // session identifier, suites, compressions
+		if len(b) < size {
+			return false
+		}
+		n := int(b[0])
+		if size == 2 {
+			n = int(binary.BigEndian.Uint16(b))
+		}
+		if b = b[size:]; len(b) < n {
+			return false
+		}
+		b = b[n:]
+	}
+	if len(b) < 2 {
+		return false
+	}
+	for b = b[2:]; len(b) >= 4; {
+		kind, n := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
+		if kind == extensionEarlyData {
+			return true
+		}
+		if b = b[4:]; n > len(b) {
+			return false
+		}
+		b = b[n:]
+	}
+	return false
 }
 
 // serverHello takes the body of a ServerHello: RFC 5246 7.4.1.3, RFC 8446 4.1.3.

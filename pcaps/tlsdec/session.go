@@ -35,7 +35,8 @@ type Session struct {
 	version uint16
 	suite   uint16
 	etm     bool
-	ready   bool // keys were looked for
+	early   bool // the client offered early data
+	ready   bool // keys were looked for, and found
 	records uint64
 	bytes   uint64
 	why     string // why something cannot be read, the first reason
@@ -47,10 +48,11 @@ type half struct {
 	in        []byte // of a record that is not complete
 	handshake []byte // of a message that is not complete
 	opener    *opener
-	secret    []byte // of TLS 1.3, for key updates
-	next      []byte // of TLS 1.3: the secret after Finished
-	encrypted bool   // what comes is
-	dead      bool   // nothing more is read
+	pending   *opener // of TLS 1.2: from the next ChangeCipherSpec on
+	secret    []byte  // of TLS 1.3, for key updates
+	next      []byte  // of TLS 1.3: the secret after Finished
+	encrypted bool    // what comes is
+	dead      bool    // nothing more is read
 }
 
 // Open returns a Session for a conversation: flow.Config.Secure.
@@ -141,16 +143,19 @@ func (s *Session) record(side flow.Side, h *half, b []byte, emit func([]byte)) {
 			return
 		}
 	} else if kind == kindApplication {
-		s.fail(h, "the capture begins within the session")
+		if s.early && side == s.client {
+			s.fail(h, "the client's early data are not read")
+		} else {
+			s.fail(h, notFromTheStart)
+		}
 		return
 	}
 	switch kind {
 	case kindHandshake:
 		s.message(side, h, body)
 	case kindChange:
-		if s.version != 0 && s.version < tls.VersionTLS13 && !h.encrypted {
-			h.encrypted = true
-			s.prepare()
+		if s.version != 0 && s.version < tls.VersionTLS13 {
+			s.change(h)
 		}
 	case kindAlert:
 		const fatal = 2
@@ -200,11 +205,13 @@ func (s *Session) decrypt(h *half, kind byte, version uint16, body *[]byte) byte
 func (s *Session) missing() string {
 	switch _, known := suites[s.suite]; {
 	case s.hellos != 3:
-		return "the capture begins within the session"
+		return notFromTheStart
 	case !known:
 		return fmt.Sprintf("the cipher suite %s is not read", tls.CipherSuiteName(s.suite))
 	case s.keys.Len() == 0:
 		return "there are no keys"
+	case !s.keys.knows(s.randoms[0]) && s.keys.refused > 0:
+		return fmt.Sprintf("its keys are not among the first %d secrets, which is how many are kept", MaxSecrets)
 	case !s.keys.knows(s.randoms[0]):
 		return "the keys are those of other sessions"
 	}
@@ -275,6 +282,16 @@ func (s *Session) update(h *half) {
 	s.advance(h, next)
 }
 
+// change is a ChangeCipherSpec of TLS 1.2: the first one of a direction, or one of
+// a session that is renegotiated.
+func (s *Session) change(h *half) {
+	s.prepare()
+	if s.ready && h.pending == nil {
+		return // it changes nothing
+	}
+	h.opener, h.pending, h.encrypted = h.pending, nil, true
+}
+
 // prepare looks for the keys when both hellos are there.
 func (s *Session) prepare() {
 	if s.hellos != 3 || s.ready {
@@ -291,7 +308,7 @@ func (s *Session) prepare() {
 			return
 		}
 		var err error
-		if client.opener, server.opener, err = openers12(&known, master, s.randoms[0][:], s.randoms[1][:], s.etm); err == nil {
+		if client.pending, server.pending, err = openers12(&known, master, s.randoms[0][:], s.randoms[1][:], s.etm); err == nil {
 			s.ready = true
 		}
 		return
@@ -312,6 +329,14 @@ func (s *Session) prepare() {
 // Lost reports whether the application data of a side could not be read, or not to
 // the end.
 func (s *Session) Lost(side flow.Side) bool { return s.halves[side-flow.SideA].dead }
+
+// Agreed returns the version and the cipher suite, 0 if they are not known.
+func (s *Session) Agreed() (version, suite uint16) {
+	if s.hellos != 3 {
+		return 0, 0
+	}
+	return s.version, s.suite
+}
 
 // String says what the session is and what was read of it.
 func (s *Session) String() string {

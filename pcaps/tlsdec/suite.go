@@ -20,7 +20,7 @@ type suite struct {
 	aead     func(key []byte) (cipher.AEAD, error)
 	macHash  func() hash.Hash // of CBC
 	prf      func() hash.Hash
-	explicit bool // part of the nonce stands in the record: GCM of TLS 1.2
+	explicit bool // part of the nonce stands in the record: GCM and CCM of TLS 1.2
 }
 
 func gcm(key []byte) (cipher.AEAD, error) {
@@ -50,6 +50,13 @@ var suites = func() map[uint16]suite {
 	add(suite{key: 16, aead: gcm, prf: sha256.New, explicit: true}, 0x009C, 0x009E, 0xC02B, 0xC02F, 0x00A8)
 	add(suite{key: 32, aead: gcm, prf: sha512.New384, explicit: true}, 0x009D, 0x009F, 0xC02C, 0xC030, 0x00A9)
 	add(suite{key: chachaKey, aead: chachaAEAD, prf: sha256.New}, 0xCCAA, 0xCCA9, 0xCCA8, 0xCCAB, 0xCCAC)
+	add(suite{key: 16, aead: ccmAEAD(ccmTag), prf: sha256.New}, 0x1304)
+	add(suite{key: 16, aead: ccmAEAD(ccmTag8), prf: sha256.New}, 0x1305)
+	// RSA, DHE_RSA, PSK, DHE_PSK, ECDHE_ECDSA; with eight bytes ECJPAKE too.
+	add(suite{key: 16, aead: ccmAEAD(ccmTag), prf: sha256.New, explicit: true}, 0xC09C, 0xC09E, 0xC0A4, 0xC0A6, 0xC0AC)
+	add(suite{key: 32, aead: ccmAEAD(ccmTag), prf: sha256.New, explicit: true}, 0xC09D, 0xC09F, 0xC0A5, 0xC0A7, 0xC0AD)
+	add(suite{key: 16, aead: ccmAEAD(ccmTag8), prf: sha256.New, explicit: true}, 0xC0A0, 0xC0A2, 0xC0A8, 0xC0AA, 0xC0AE, 0xC0FF)
+	add(suite{key: 32, aead: ccmAEAD(ccmTag8), prf: sha256.New, explicit: true}, 0xC0A1, 0xC0A3, 0xC0A9, 0xC0AB, 0xC0AF)
 	add(suite{key: 16, mac: 20, macHash: sha1.New, prf: sha256.New}, 0x002F, 0x0033, 0xC009, 0xC013, 0x008C)
 	add(suite{key: 32, mac: 20, macHash: sha1.New, prf: sha256.New}, 0x0035, 0x0039, 0xC00A, 0xC014, 0x008D)
 	add(suite{key: 16, mac: 32, macHash: sha256.New, prf: sha256.New}, 0x003C, 0x0067, 0xC023, 0xC027, 0x00AE)

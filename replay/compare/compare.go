@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hilnet/pcaps/flow"
+	"hilnet/pcaps/tlsdec"
 )
 
 // A Report says in what two captures, A and B, differ. Lists are never null.
@@ -33,6 +34,7 @@ type Conversation struct {
 	Server   string `json:"server"`
 	ClientID string `json:"client_id"`
 	Frame    uint64 `json:"first_frame"`
+	TLS      string `json:"tls,omitempty"` // what was read of its TLS
 }
 
 // An Alignment is the comparison of the messages, or segments, of a Pair.
@@ -101,7 +103,7 @@ func (c *conversation) public() *Conversation {
 	client := c.client()
 	return &Conversation{
 		ID: c.of.ID, Client: c.of.Half(client).Addr.String(), Server: c.of.Half(client.Peer()).Addr.String(),
-		ClientID: shown([]byte(c.clientID)), Frame: c.of.FirstFrame,
+		ClientID: shown([]byte(c.clientID)), Frame: c.of.FirstFrame, TLS: tlsdec.Describe(c.of),
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"hilnet/pcaps/tlsdec"
 )
 
 // Fields are properties of messages and segments, as a set.
@@ -90,6 +92,9 @@ type Config struct {
 	MaxItems int // segments and messages of one capture. 0 = 500,000
 	MaxLines int // differences of messages, and of segments, that are listed; the others are counted. 0 = 1,000
 	Context  int // lines around each that are the same
+	// Keys read TLS beside those that a capture holds, which are added to them. nil:
+	// none are known beforehand.
+	Keys *tlsdec.Keys
 }
 
 func (c *Config) setDefaults() error {

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"hilnet/pcaps"
 	"hilnet/pcaps/flow"
+	"hilnet/pcaps/tlsdec"
 	"hilnet/sim"
 )
 
@@ -25,6 +27,8 @@ type Capture struct {
 	// what the capture has.
 	LongMessages int `json:"long_messages"`
 	Incomplete   int `json:"incomplete_messages"`
+	// Unread are conversations in TLS of which no message was compared, by the reason.
+	Unread []Count `json:"tls_not_read"`
 	// Problem is why reading ended before the end of the file.
 	Problem error `json:"-"`
 
@@ -69,6 +73,7 @@ type item struct {
 type reading struct {
 	*Capture
 	config Config
+	keys   *tlsdec.Keys
 	table  *flow.Table
 	byID   map[uint64]*conversation
 	n      int // items
@@ -80,9 +85,12 @@ func Read(ctx context.Context, in *pcaps.Reader, config Config) (*Capture, error
 	if err := config.setDefaults(); err != nil {
 		return nil, err
 	}
-	r := &reading{Capture: &Capture{Ignored: []Count{}}, config: config, byID: map[uint64]*conversation{}}
+	r := &reading{Capture: &Capture{Ignored: []Count{}, Unread: []Count{}}, config: config, keys: config.Keys, byID: map[uint64]*conversation{}}
+	if r.keys == nil {
+		r.keys = new(tlsdec.Keys)
+	}
 	var err error
-	if r.table, err = flow.New(flow.Config{MQTTPorts: config.MQTTPorts, MaxMessage: maxMessage}, r); err != nil {
+	if r.table, err = flow.New(flow.Config{MQTTPorts: config.MQTTPorts, MaxMessage: maxMessage, Secure: r.keys.Open}, r); err != nil {
 		return nil, err
 	}
 	if err := r.frames(ctx, in); err != nil {
@@ -98,7 +106,23 @@ func Read(ctx context.Context, in *pcaps.Reader, config Config) (*Capture, error
 			r.Ignored = append(r.Ignored, Count{flow.Reason(i).String(), n})
 		}
 	}
+	r.unread()
 	return r.Capture, nil
+}
+
+// unread counts the conversations in TLS whose messages are not known.
+func (r *reading) unread() {
+	for _, c := range r.conversations {
+		why := tlsdec.Unread(c.of)
+		i := slices.IndexFunc(r.Unread, func(x Count) bool { return x.Reason == why })
+		switch {
+		case why == "":
+		case i < 0:
+			r.Unread = append(r.Unread, Count{why, 1})
+		default:
+			r.Unread[i].N++
+		}
+	}
 }
 
 func (r *reading) frames(ctx context.Context, in *pcaps.Reader) error {
@@ -124,6 +148,9 @@ func (r *reading) frames(ctx context.Context, in *pcaps.Reader) error {
 		}
 		if record.Section != nil {
 			base, known = base+known, 0
+		}
+		if s := record.Secrets; s != nil && s.Kind == pcaps.SecretsTLS {
+			r.keys.Add(s.Data)
 		}
 		known = len(in.Interfaces())
 		p := record.Packet

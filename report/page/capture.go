@@ -10,6 +10,7 @@ import (
 	"hilnet/pcaps"
 	"hilnet/pcaps/analyze"
 	"hilnet/pcaps/flow"
+	"hilnet/pcaps/tlsdec"
 	"hilnet/sim"
 	"hilnet/wire"
 )
@@ -34,6 +35,7 @@ type tap struct {
 	first bool // of its lane: conversations are numbered by it
 	table *flow.Table
 	whole *analyze.Analyzer
+	keys  tlsdec.Keys
 	sum   Capture
 	rows  []*row // by the number of the record, less one
 	again map[segmentKey]*row
@@ -81,10 +83,10 @@ func (b *Builder) Capture(path string, lane int, point Point, epoch pcaps.Stamp)
 		t.first = t.first && c.Lane != lane
 	}
 	var err error
-	if t.table, err = flow.New(flow.Config{}, (*messages)(t)); err != nil {
+	if t.table, err = flow.New(flow.Config{Secure: t.keys.Open}, (*messages)(t)); err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
-	if t.whole, err = analyze.New(analyze.Config{}); err != nil {
+	if t.whole, err = analyze.New(analyze.Config{Secure: t.keys.Open}); err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
 	var seg *analyze.Segment
@@ -101,6 +103,9 @@ func (b *Builder) Capture(path string, lane int, point Point, epoch pcaps.Stamp)
 				err = failed
 			}
 			break
+		}
+		if s := record.Secrets; s != nil && s.Kind == pcaps.SecretsTLS {
+			t.keys.Add(s.Data)
 		}
 		if record.Packet != nil {
 			seg = nil
@@ -338,7 +343,7 @@ func (t *tap) name(r *row, f *flow.Frame) {
 func (t *tap) conversations(report *analyze.Report) {
 	for _, c := range report.Conversations {
 		out := Conversation{
-			Lane: t.lane, ID: c.ID, Client: c.Client, Server: c.Server, Protocol: c.Protocol, ClientID: c.ClientID,
+			Lane: t.lane, ID: c.ID, Client: c.Client, Server: c.Server, Protocol: c.Protocol, TLS: c.TLS, ClientID: c.ClientID,
 			Start: int64(c.Start), Duration: int64(c.Duration), End: c.End, Up: way(&c.ToServer), Down: way(&c.ToClient),
 			Stalls: []Note{}, Notes: []Note{}, Unlisted: c.UnlistedFindings + c.UnlistedStalls,
 		}

@@ -105,6 +105,7 @@ type Conversation struct {
 	Client   string `json:"client"`
 	Server   string `json:"server"`
 	Protocol string `json:"protocol"`
+	TLS      string `json:"tls"` // what was read of it, or why nothing was; empty if there is none
 	ClientID string `json:"client_id"`
 	Start    int64  `json:"start"` // ns
 	Duration int64  `json:"duration"`

@@ -53,13 +53,21 @@ func (f Failure) String() string {
 	if f.Local {
 		side = "found by this side"
 	}
-	return fmt.Sprintf("%s, %s: %v", f.Cause, side, f.Err)
+	hint := ""
+	if f.Alert == alertInternalError {
+		hint = " (mosquitto's clients send this alert when the certificate is for another name)"
+	}
+	return fmt.Sprintf("%s, %s: %v%s", f.Cause, side, f.Err, hint)
 }
+
+// alertInternalError is sent by programs on OpenSSL whose own check of the server's
+// name has failed.
+const alertInternalError = 80
 
 // The alerts of RFC 8446, 6, that tell a cause.
 var alertCauses = map[uint8]Cause{
 	20: CauseBadRecord, 40: CauseRefused, 42: CauseRejected, 43: CauseRejected, 44: CauseRejected,
-	45: CauseExpired, 46: CauseRejected, 48: CauseUnknownCA, 51: CauseBadRecord, 70: CauseVersion, 71: CauseCipher,
+	45: CauseExpired, 46: CauseRejected, 48: CauseUnknownCA, 51: CauseBadRecord, 70: CauseVersion, 71: CauseCipher, 80: CauseRefused,
 	112: CauseWrongName, 116: CauseNoCert,
 }
 

@@ -46,7 +46,7 @@ func TestDiagnoseSaysWhoFoundWhat(t *testing.T) {
 		{"bad certificate", alert(42), nil, "certificate_refused remote 42"},
 		{"handshake failure", alert(40), nil, "handshake_refused remote 40"},
 		{"certificate required", alert(116), nil, "no_certificate remote 116"},
-		{"an alert that says nothing", alert(80), nil, "protocol remote 80"},
+		{"an alert that says nothing", alert(80), nil, "handshake_refused remote 80"},
 		{"MQTT", "\x20\x02\x00\x00hello", nil, "not_tls local 0"},
 		{"silence", "", taskconn.ErrWouldBlock, "timeout local 0"},
 		{"the end", "", io.EOF, "closed local 0"},

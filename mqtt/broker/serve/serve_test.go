@@ -28,7 +28,11 @@ type served struct {
 func start(t testing.TB, cfg serve.Config) *served {
 	t.Helper()
 	s := &served{}
+	also := cfg.Trace
 	cfg.Trace = func(e *trace.Event) {
+		if also != nil {
+			also(e)
+		}
 		s.trace = append(s.trace, strings.TrimSpace(string(e.Kind)+" "+string(e.Reason)+" "+e.Text))
 	}
 	srv, err := serve.New(cfg)

@@ -136,7 +136,7 @@ function connections(h) {
     const w = c[k], lane = h.lanes[c.lane];
     return el('tr', {class: n ? '' : 'first', 'data-conversation': c.lane + ':' + c.id + ':' + k},
       n ? null : el('th', {scope: 'rowgroup', rowspan: 2}, moment(c.start, 0, '#' + c.id), ' ', c.client, el('br'), '→ ' + c.server,
-        el('div', {class: 'soft small'}, [h.lanes.length > 1 && lane && lane.device, c.protocol, c.client_id, c.end].filter(Boolean).join(', '))),
+        el('div', {class: 'soft small'}, [h.lanes.length > 1 && lane && lane.device, c.protocol, c.tls, c.client_id, c.end].filter(Boolean).join(', '))),
       el('td', {}, n ? '↓ to the client' : '↑ to the server'), el('td', {class: 'num'}, grouped(w.frames)), el('td', {class: 'num'}, bytes(w.bytes)),
       el('td', {class: 'num' + (w.again ? ' warn' : '')}, grouped(w.again)), el('td', {class: 'num'}, grouped(w.dup_acks)), el('td', {class: 'num'}, grouped(w.order)),
       el('td', {class: 'num'}, grouped(w.zero_win)), el('td', {class: 'num'}, bytes(w.in_flight)),
