@@ -10,6 +10,7 @@ const (
 	sabotageMapRange   = "build devices in the order of a map"
 	sabotageLostRecord = "leave one frame out of the device's capture"
 	sabotageRTO        = "retransmit after 1.1 s"
+	sabotageTLSChance  = "take the randomness of TLS from the machine"
 )
 
 // sabotagedFrame is the frame that sabotageLostRecord leaves out: the device's first.

@@ -172,3 +172,13 @@ func TestATimeOutOf1100msTurnsTheTimingGateRed(t *testing.T) {
 		t.Errorf("retransmission after 1.1 s, and the gate says: %v", err)
 	}
 }
+
+// The gate of TLS: two runs over a lossy link have the same files.
+func TestTheMachinesRandomnessInTLSTurnsTheGateRed(t *testing.T) {
+	for sabotage, want := range map[string]bool{"": true, sabotageTLSChance: false} {
+		a, b := record(t, open(t, "tls-lossy"), Options{sabotage: sabotage}), record(t, open(t, "tls-lossy"), Options{sabotage: sabotage})
+		if same(t, a.dir, b.dir) != want {
+			t.Errorf("sabotage %q: the files are the same: %v", sabotage, !want)
+		}
+	}
+}

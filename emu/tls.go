@@ -91,7 +91,7 @@ func (w *World) prepareTLS() error {
 // random returns the randomness of an endpoint. Only in virtual time, where both
 // ends are emulated, it follows from the seed.
 func (t *worldTLS) random(path string) io.Reader {
-	if t.world.loop.RealTime() {
+	if t.world.loop.RealTime() || t.world.opt.sabotage == sabotageTLSChance {
 		return rand.Reader
 	}
 	return taskconn.NewRand(t.world.sc.Seed, "tls/"+path)

@@ -71,6 +71,7 @@ func TestTLSIsReadWithItsKeys(t *testing.T) {
 		{[]string{"analyze", "--messages", with}, []string{"over TLS 1.3", `client "linux"`, "CONNACK", `"telemetry"`}, ""},
 		{[]string{"analyze", "--messages", without}, []string{"not decrypted: there are no keys"}, "CONNACK"},
 		{[]string{"analyze", "--messages", "--keylog", keys, without}, []string{"CONNACK"}, ""},
+		{[]string{"compare", "--by", "message", "--keylog", keys, with, without}, []string{"no difference in 1 conversation"}, "in TLS"},
 	} {
 		code, out := replayed(t, tc.args...)
 		for _, want := range tc.want {
@@ -82,11 +83,31 @@ func TestTLSIsReadWithItsKeys(t *testing.T) {
 			t.Errorf("%v: found %q in\n%s", tc.args, tc.not, out)
 		}
 	}
+	// Without keys that is said, and what the other one has is a difference.
+	code, out := replayed(t, "compare", "--by", "message", with, without)
+	for _, want := range []string{"messages not compared, in TLS: 1 conversation of " + without + ": there are no keys", `-> PUBLISH`, ", TLS 1.3, "} {
+		if code != exitFail || !strings.Contains(out, want) {
+			t.Errorf("exit %d, looked for %q in\n%s", code, want, out)
+		}
+	}
+	if code, out := replayed(t, "compare", "--by", "message", without, without); code != exitPass || strings.Count(out, "there are no keys") != 2 {
+		t.Errorf("exit %d\n%s", code, out)
+	}
 	empty := filepath.Join(t.TempDir(), "empty")
 	if err := os.WriteFile(empty, []byte("# nothing\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, wrong := range []string{empty, "none", t.TempDir()} {
+	huge := filepath.Join(t.TempDir(), "huge")
+	if err := os.WriteFile(huge, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(huge, 1<<30); err != nil { // without a byte on the disk
+		t.Fatal(err)
+	}
+	for _, wrong := range []string{empty, huge, "none", t.TempDir()} {
+		if code, out := replayed(t, "compare", "--keylog", wrong, with, with); code != exitUsage && code != exitEnvironment || !strings.Contains(out, "--keylog") {
+			t.Errorf("--keylog %s: exit %d\n%s", wrong, code, out)
+		}
 		if code, out := replayed(t, "info", "--keylog", wrong, with); code != exitUsage && code != exitEnvironment || !strings.Contains(out, "--keylog") {
 			t.Errorf("--keylog %s: exit %d\n%s", wrong, code, out)
 		}
