@@ -22,6 +22,7 @@ type extractFlags struct {
 	ports  []uint
 	broker string
 	losses string
+	keyLog string
 }
 
 func (c *cli) extractCommand() *cobra.Command {
@@ -41,7 +42,8 @@ what cannot be known has bounds. What the capturing itself spoiled is said first
 With -o NAME.jsonl conditions are written: JSON lines with what was seen ("event"),
 and a trace that links can play. With -o NAME.yaml a scenario: a device that does what
 the recorded one did, on a link that loses the same frames. It is run at once, and
-what the run did is shown beside what the capture shows.
+what the run did is shown beside what the capture shows. A session in TLS is read if the
+captures hold its keys, or --keylog names them.
 See docs/extract.md.`,
 		Example: "  replay extract device.pcapng broker.pcapng -o conditions.jsonl\n  replay extract device.pcapng broker.pcapng -o field.yaml\n  replay extract field.pcap --device 10.0.0.7",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -57,6 +59,7 @@ See docs/extract.md.`,
 	cmd.Flags().StringVar(&f.losses, "losses", "seen", "with a scenario: seen (lose the frames that were lost) or fitted (lose frames by the model that fits)")
 	cmd.Flags().StringVar(&f.device, "device", "", "IP address of the device (default: who opens the connections)")
 	cmd.Flags().UintSliceVar(&f.ports, "port", []uint{1883}, "TCP port of MQTT; may be repeated")
+	addKeyLog(cmd, &f.keyLog)
 	return cmd
 }
 
@@ -76,6 +79,9 @@ func (c *cli) extract(ctx context.Context, files []string, f *extractFlags) erro
 	}
 	var captures []*extract.Capture
 	for _, name := range files {
+		if cfg.Keys, err = readKeys(f.keyLog); err != nil {
+			return err
+		}
 		one, err := readCapture(ctx, name, cfg)
 		if errors.Is(err, extract.ErrTooLong) {
 			return fmt.Errorf("%s: %w (replay cut does)", name, err)

@@ -93,6 +93,13 @@ func TestTLSIsReadWithItsKeys(t *testing.T) {
 	if code, out := replayed(t, "compare", "--by", "message", without, without); code != exitPass || strings.Count(out, "there are no keys") != 2 {
 		t.Errorf("exit %d\n%s", code, out)
 	}
+	yaml := filepath.Join(t.TempDir(), "again.yaml")
+	if code, out := replayed(t, "extract", without, "-o", yaml); code == exitPass || !strings.Contains(out, "there are no keys") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	if code, out := replayed(t, "extract", "--keylog", keys, without, "-o", yaml); code != exitPass || !strings.Contains(out, "PUBLISH                            53       53") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
 	empty := filepath.Join(t.TempDir(), "empty")
 	if err := os.WriteFile(empty, []byte("# nothing\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"hilnet/pcaps"
 	"hilnet/pcaps/flow"
+	"hilnet/pcaps/tlsdec"
 	"hilnet/sim"
 )
 
@@ -31,6 +32,9 @@ var ErrTooLong = fmt.Errorf("extract: the capture has more than %d frames: cut i
 type Config struct {
 	MQTTPorts []uint16   // nil: 1883
 	Device    netip.Addr // whose link it is; not valid: who opened the connections to an MQTT port
+	// Keys read TLS beside those that a capture holds, which are added to them. nil:
+	// none are known beforehand.
+	Keys *tlsdec.Keys
 }
 
 // A Capture is what is kept of one capture file.
@@ -69,8 +73,11 @@ func Read(ctx context.Context, name string, input io.Reader, cfg Config) (*Captu
 		return nil, err
 	}
 	c := &Capture{File: name, cfg: cfg}
-	k := &keeper{c: c}
-	table, err := flow.New(flow.Config{MQTTPorts: cfg.MQTTPorts, MaxMessage: maxMessage}, k)
+	k, keys := &keeper{c: c}, cfg.Keys
+	if keys == nil {
+		keys = new(tlsdec.Keys)
+	}
+	table, err := flow.New(flow.Config{MQTTPorts: cfg.MQTTPorts, MaxMessage: maxMessage, Secure: keys.Open}, k)
 	if err != nil {
 		return nil, fmt.Errorf("extract: %w", err)
 	}
@@ -101,6 +108,8 @@ func Read(ctx context.Context, name string, input io.Reader, cfg Config) (*Captu
 			base = interfaces
 		case r.Interface != nil:
 			interfaces++
+		case r.Secrets != nil && r.Secrets.Kind == pcaps.SecretsTLS:
+			keys.Add(r.Secrets.Data)
 		case r.Statistics != nil:
 			c.statistics(r.Statistics)
 		case r.Packet != nil:

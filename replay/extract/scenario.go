@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 const tick = 10 * time.Millisecond
 
 // ErrNoSession is a capture that does not show what the device's application does.
-var ErrNoSession = errors.New("extract: the capture shows no MQTT session of the device, in clear, so there is no scenario to make of it")
+var ErrNoSession = errors.New("extract: the capture shows no MQTT session of the device that can be read, so there is no scenario to make of it")
 
 // ErrTooMuch is a capture of more than a scenario holds.
 var ErrTooMuch = fmt.Errorf("extract: the device does more than %d things, connects more than %d times, or loses more than %d frames: cut the capture to a part of it", maxActs, maxConns, maxEffects)
@@ -72,7 +73,9 @@ func (c *Conditions) Make(plan Plan) (*Making, error) {
 	}
 	m := &Making{c: c, plan: plan, session: sessionOf(t), print: fingerprint(c.device), name: scenarioName(c.base()[0])}
 	if s := m.session; !s.broker.IsValid() || len(s.acts) == 0 || s.version == 0 && s.spoken() {
-		return nil, ErrNoSession
+		return nil, t.noSession()
+	} else if plan.Recorded && s.secure() != nil {
+		return nil, ErrSecureRecording
 	}
 	const mostComes = 1500
 	if s := m.session; len(s.acts) > maxActs || len(s.conns) > maxConns || len(s.comes) > mostComes {
@@ -208,6 +211,11 @@ func (m *Making) about() []string {
 	if s.version > 4 {
 		all = append(all, "The session was MQTT 5; here it is 3.1.1.")
 	}
+	if t := s.secure(); t != nil {
+		version, suite := t.Agreed()
+		all = append(all, fmt.Sprintf("The session was in %s, %s; certificates here are made for the run, and may be longer or shorter.",
+			tls.VersionName(version), tls.CipherSuiteName(suite)))
+	}
 	if !m.address[0].IsValid() {
 		all = append(all, "Addresses are not those of the capture.")
 	}
@@ -239,6 +247,9 @@ func (m *Making) client(line func(string, ...any)) {
 		line("      client_id: %s", quote(s.clientID))
 	}
 	line("      keepalive: %ds", s.keepalive)
+	if s.secure() != nil {
+		line("      tls: {%s}", m.secureKeys())
+	}
 	if s.version != 0 && !s.clean {
 		line("      clean_session: false")
 	}
@@ -322,6 +333,9 @@ func (m *Making) broker(line func(string, ...any)) {
 		line("  kind: capture\n  capture: {file: %s}", quote(m.plan.Recording))
 	} else {
 		line("  kind: model")
+	}
+	if m.session.secure() != nil {
+		line("  tls: {%s}", m.brokerKeys())
 	}
 	if m.address[1].IsValid() {
 		line("  address: %s", m.address[1])
