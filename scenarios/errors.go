@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -164,10 +165,32 @@ func nearest(s string, candidates []string) string {
 	return best
 }
 
+// near names the nearest candidate, or those few that s is a part of, or nothing.
+func near(s string, candidates []string) string {
+	if best := nearest(s, candidates); best != "" {
+		return strconv.Quote(best)
+	}
+	const most, least = 5, 3 // candidates, and letters of s
+	var parts []string
+	for _, c := range candidates {
+		if len(s) >= least && strings.Contains(strings.ToLower(c), strings.ToLower(s)) {
+			parts = append(parts, strconv.Quote(c))
+		}
+	}
+	switch n := len(parts); {
+	case n == 0 || n > most:
+		return ""
+	case n == 1:
+		return parts[0]
+	default:
+		return strings.Join(parts[:n-1], ", ") + " or " + parts[n-1]
+	}
+}
+
 // didYouMean returns a hint that names the nearest candidate, or all of them.
 func didYouMean(s string, candidates []string) string {
-	if near := nearest(s, candidates); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
+	if near := near(s, candidates); near != "" {
+		return "did you mean " + near + "?"
 	}
 	switch len(candidates) {
 	case 0:

@@ -85,7 +85,11 @@ func Source(name string) ([]byte, error) {
 			names = append(names, known)
 		}
 	}
-	return nil, fmt.Errorf("scenarios: %w called %q; %s", ErrNotFound, name, didYouMean(name, names))
+	err := fmt.Errorf("scenarios: %w called %q", ErrNotFound, name)
+	if near := near(name, names); near != "" {
+		err = fmt.Errorf("%w; did you mean %s?", err, near)
+	}
+	return nil, err
 }
 
 // Open loads a built-in scenario.

@@ -133,6 +133,7 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 		return &done{report: report.Failed(e.name(), e.source, verdictOf(err), err), err: err}
 	}
 	d = &done{report: report.NewRun(result, e.source), result: result, err: err}
+	d.report.Command += b.flags.where()
 	if err != nil {
 		if cannotEnd(err) {
 			d.report.Verdict = report.Invalid

@@ -69,7 +69,7 @@ func (c *cli) broker(ctx context.Context, args []string, f *brokerFlags) error {
 	}
 	cfg := serve.Config{}
 	if len(args) == 1 {
-		sc, err := load(args[0], nil)
+		sc, err := load(ctx, args[0], nil)
 		if err != nil {
 			return err
 		}

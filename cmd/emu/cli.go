@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,6 +61,8 @@ func (c *cli) report(err error) int {
 	case errors.As(err, &path) && path.Op == "write": // standard output on a full disk
 		fmt.Fprintf(c.stderr, "emu: %v\n", bare(err))
 		return exitEnvironment
+	case errors.Is(err, context.Canceled): // while it waited for what it was to read
+		return exitInterrupted
 	}
 	fmt.Fprintf(c.stderr, "emu: %v\n", bare(err))
 	return exitUsage
@@ -100,9 +104,9 @@ late to tell anything and 130 after Ctrl-C.`,
 		return usagef("unknown command %q%s; see emu --help", args[0], didYouMean(args[0], names))
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w; see %s --help%s", err, cmd.CommandPath(), nearFlag(cmd, err))
+		return usagef("%s; see %s --help%s", flagProblem(cmd, err), cmd.CommandPath(), nearFlag(cmd, err))
 	})
-	root.AddCommand(c.runCommand(), c.sweepCommand(), c.mergeCommand(), c.exploreCommand(), c.shrinkCommand(), c.reportCommand(), c.validateCommand(), c.listCommand(), c.showCommand(),
+	root.AddCommand(c.initCommand(), c.runCommand(), c.sweepCommand(), c.mergeCommand(), c.exploreCommand(), c.shrinkCommand(), c.reportCommand(), c.plotCommand(), c.validateCommand(), c.listCommand(), c.showCommand(),
 		c.explainCommand(), c.tapCommand(), c.doctorCommand(), c.brokerCommand(), c.certsCommand(), c.quirksCommand(), c.presetsCommand(), c.netemCommand(), c.conformanceCommand(), c.schemaCommand(), c.completionCommand(), c.versionCommand())
 	root.InitDefaultHelpCmd()
 	return root
@@ -113,13 +117,46 @@ func didYouMean(word string, candidates []string) string {
 	if near := emu.Nearest(word, candidates); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
-	return ""
+	var parts []string
+	for _, c := range candidates {
+		if len(word) >= 3 && strings.Contains(c, strings.ToLower(word)) {
+			parts = append(parts, strconv.Quote(c))
+		}
+	}
+	if n := len(parts); n == 0 || n > maxNamed {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %s?", strings.Join(parts, " or "))
 }
+
+// maxNamed is how many candidates that hold a word are named.
+const maxNamed = 5
 
 var (
 	unknownFlag = regexp.MustCompile(`^unknown flag: --(\S+)`)
 	flagName    = regexp.MustCompile(`--([a-z][a-z-]*)`)
 )
+
+// badValue is what cobra says of a value that a flag cannot take.
+var badValue = regexp.MustCompile(`(?s)^invalid argument "(.*)" for "(?:-., )?--([a-z-]+)" flag: `)
+
+// flagProblem says what is wrong with a flag, in the user's words and not in
+// those of the function that read it.
+func flagProblem(cmd *cobra.Command, err error) string {
+	m := badValue.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err.Error()
+	}
+	kinds := map[string]string{
+		"uint64": "a whole number from 0 to 18446744073709551615", "uint": "a whole number, 0 or more", "int": "a whole number",
+		"duration": "a time such as 20ms, 8s or 5m", "bool": "true or false", "float64": "a number",
+	}
+	flag := cmd.Flags().Lookup(m[2])
+	if flag == nil || kinds[flag.Value.Type()] == "" {
+		return err.Error()
+	}
+	return fmt.Sprintf("--%s %q is not %s", m[2], m[1], kinds[flag.Value.Type()])
+}
 
 // nearFlag names the flag that an unknown one was most likely meant to be.
 func nearFlag(cmd *cobra.Command, err error) string {

@@ -95,7 +95,7 @@ func (c *cli) explore(ctx context.Context, arg string, f *exploreFlags) error {
 	if err != nil {
 		return err
 	}
-	sc, err := load(arg, settings)
+	sc, err := load(ctx, arg, settings)
 	if err != nil {
 		return err
 	}

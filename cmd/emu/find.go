@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,7 +34,7 @@ func (f *found) name() string {
 // find returns the scenarios that arguments stand for: names of the library,
 // files, and folders, of which all files are taken. What is wrong in a file is
 // in the entry; an error is one of the command line or the machine.
-func find(args []string, sets []scenarios.Set) ([]*found, error) {
+func find(ctx context.Context, args []string, sets []scenarios.Set) ([]*found, error) {
 	var all []*found
 	for _, arg := range args {
 		sources, err := sourcesOf(arg)
@@ -40,7 +43,7 @@ func find(args []string, sets []scenarios.Set) ([]*found, error) {
 		}
 		for _, s := range sources {
 			f := &found{source: s}
-			f.sc, f.err = load(s, sets)
+			f.sc, f.err = load(ctx, s, sets)
 			switch {
 			case f.err == nil:
 			case !isScenarioError(f.err):
@@ -103,32 +106,82 @@ func inLibrary(name string) bool {
 
 // load finds a scenario: a file if the argument looks like one or exists, else
 // a built-in one.
-func load(arg string, sets []scenarios.Set) (*scenarios.Scenario, error) {
+func load(ctx context.Context, arg string, sets []scenarios.Set) (*scenarios.Scenario, error) {
 	if looksLikeFile(arg) {
-		return loadFile(arg, sets)
+		return loadFile(ctx, arg, sets)
 	}
 	sc, err := scenarios.OpenWith(arg, sets)
 	if err == nil || !errors.Is(err, scenarios.ErrNotFound) {
 		return sc, err
 	}
 	if _, statErr := os.Stat(arg); statErr == nil {
-		return loadFile(arg, sets)
+		return loadFile(ctx, arg, sets)
 	}
-	return nil, usagef("%s (emu list shows all; the name of a file ends in .yaml)", bare(err))
+	return nil, usagef("%s (emu list --all shows all; the name of a file ends in .yaml)", bare(err))
 }
 
-func loadFile(name string, sets []scenarios.Set) (*scenarios.Scenario, error) {
+func loadFile(ctx context.Context, name string, sets []scenarios.Set) (*scenarios.Scenario, error) {
 	if err := notPipe("read", name); err != nil {
 		return nil, &emu.EnvironmentError{Op: "read the scenario", Err: err, Hint: "save what it gives in a file, or name it /dev/stdin"}
 	}
-	sc, err := scenarios.LoadFileWith(name, sets)
+	if what := captureAt(name); what != "" {
+		return nil, usagef("%s is %s, and no scenario (emu run --from %s repeats the run that it is of, replay info says what is in it)", name, what, emu.Quote(name))
+	}
+	sc, err := loadText(ctx, name, sets)
 	switch {
-	case err == nil || isScenarioError(err):
+	case err == nil || isScenarioError(err) || isInterrupt(ctx, err):
 		return sc, err
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, usagef("%s: no such file%s", name, nearFile(name))
 	}
 	return nil, &emu.EnvironmentError{Op: "read the scenario", Err: err, Hint: "name a file that you may read"}
+}
+
+// loadText loads a file. What is not a regular one, such as a terminal or a
+// shell's <(command), may keep its reader waiting: Ctrl-C ends that.
+func loadText(ctx context.Context, name string, sets []scenarios.Set) (*scenarios.Scenario, error) {
+	if info, err := os.Stat(name); err != nil || info.Mode().IsRegular() {
+		return scenarios.LoadFileWith(name, sets)
+	}
+	type loaded struct {
+		sc  *scenarios.Scenario
+		err error
+	}
+	came := make(chan loaded, 1)
+	go func() {
+		sc, err := scenarios.LoadFileWith(name, sets)
+		came <- loaded{sc, err}
+	}()
+	select {
+	case l := <-came:
+		return l.sc, l.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// captureAt says what kind of capture a file is, "" if it is none.
+func captureAt(name string) string {
+	info, err := os.Stat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer file.Close() // only read from
+	var magic [4]byte
+	if _, err := io.ReadFull(file, magic[:]); err != nil {
+		return ""
+	}
+	switch binary.LittleEndian.Uint32(magic[:]) {
+	case 0x0A0D0D0A:
+		return "a pcapng capture"
+	case 0xA1B2C3D4, 0xD4C3B2A1, 0xA1B23C4D, 0x4D3CB2A1:
+		return "a pcap capture"
+	}
+	return ""
 }
 
 // nearFile names a file beside it that was most likely meant.

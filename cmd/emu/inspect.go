@@ -127,12 +127,12 @@ With --resolved or --set it prints every key with the value that a run uses.`,
 		Example:           "  emu show link-drop > mine.yaml\n  emu show mine.yaml --resolved\n  emu show link-drop --set pool.packets=8",
 		Args:              arguments(1, 1, "the name of a scenario or a file"),
 		ValidArgsFunction: completeScenarios,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			overrides, err := parseSets(sets)
 			if err != nil {
 				return err
 			}
-			sc, err := load(args[0], overrides)
+			sc, err := load(cmd.Context(), args[0], overrides)
 			if err != nil {
 				return err
 			}
@@ -164,12 +164,12 @@ in folders below it too.`,
 		Example:           "  emu validate mine.yaml\n  emu validate tests/scenarios --quiet",
 		Args:              arguments(1, -1, "at least one file, folder or name"),
 		ValidArgsFunction: completeScenarios,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			overrides, err := parseSets(sets)
 			if err != nil {
 				return err
 			}
-			all, err := find(args, overrides)
+			all, err := find(cmd.Context(), args, overrides)
 			if err != nil {
 				return err
 			}
@@ -178,8 +178,8 @@ in folders below it too.`,
 				if f.err != nil {
 					failed = append(failed, f.err)
 				} else if !quiet {
-					fmt.Fprintf(c.stdout, "%s: valid: %d devices, %d timeline entries, %d expectations, %v\n",
-						f.source, len(f.sc.Devices), len(f.sc.Timeline), len(f.sc.Expect), f.sc.Duration)
+					fmt.Fprintf(c.stdout, "%s: valid: %s, %s, %s, %v\n", f.source, count(len(f.sc.Devices), "device", "devices"),
+						count(len(f.sc.Timeline), "timeline entry", "timeline entries"), count(len(f.sc.Expect), "expectation", "expectations"), f.sc.Duration)
 				}
 			}
 			return errors.Join(failed...)

@@ -67,6 +67,9 @@ func (c *cli) meter(mode, what string, quiet bool) (*meter, error) {
 }
 
 func isTerminal(w io.Writer) bool {
+	if out, ok := w.(*output); ok {
+		w = out.Writer
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -65,7 +66,7 @@ pools and queues for it.`,
 			case err != nil:
 				return usagef("%w", err)
 			}
-			if err := writePage(out, b); err != nil {
+			if err := writePage(out, b.Write); err != nil {
 				return err
 			}
 			for _, m := range b.Missing() {
@@ -89,36 +90,32 @@ func pageName(capture string) string {
 }
 
 // writePage writes a page whole or not at all.
-func writePage(name string, b *page.Builder) error {
+func writePage(name string, write func(io.Writer) error) error {
 	file, err := create(name)
 	if err != nil {
 		return &emu.EnvironmentError{Op: "create the page", Err: err, Hint: "choose another file"}
 	}
 	w := bufio.NewWriterSize(file, 1<<16)
-	err = b.Write(w)
+	err = write(w)
 	for _, fn := range []func() error{w.Flush, file.Close} {
 		if failed := fn(); err == nil {
 			err = failed
 		}
 	}
 	if err != nil {
-		if info, statErr := os.Lstat(name); statErr == nil && info.Mode().IsRegular() {
-			err = errors.Join(err, os.Remove(name)) // half a page is worse than none
-		}
+		err = errors.Join(err, removeHalf(name))
 		return &emu.EnvironmentError{Op: "write " + name, Err: err, Hint: "free some space or choose another file"}
 	}
 	return nil
 }
 
-// checkReport sees before the run that its page can be written.
-func checkReport(name string, all []*found) error {
-	switch {
-	case name == "":
-		return nil
-	case len(all) > 1:
-		return usagef("--report makes the page of one scenario, and there are %d; emu report makes those of recordings, one by one", len(all))
+// removeHalf removes a file that could not be written whole, which is worse than
+// none.
+func removeHalf(name string) error {
+	if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() {
+		return os.Remove(name)
 	}
-	return touchPage(name)
+	return nil
 }
 
 // touchPage sees that a page can be written, before the work that it is about.
@@ -154,22 +151,54 @@ func (c *cli) reportExploration(ctx context.Context, sc *scenarios.Scenario, e *
 		return err
 	}
 	b.Explored(e)
-	return writePage(name, b)
+	return writePage(name, b.Write)
 }
 
-// reportRun writes the page of a run, also of one that did not begin.
-func (f *runFlags) reportRun(d *done, sc *scenarios.Scenario) error {
-	if f.report == "" {
+// reports are the pages of what emu run runs.
+type reports struct {
+	name    string // "": none
+	many    bool   // scenarios: name is a page that leads to theirs
+	entries []page.Entry
+}
+
+// run writes the page of a run, also of one that did not begin.
+func (p *reports) run(d *done, sc *scenarios.Scenario) error {
+	if p.name == "" {
 		return nil
 	}
-	if slices.ContainsFunc(d.report.Files, func(name string) bool { return same(name, f.report) }) {
-		return usagef("%s is a file of the run itself; choose another name for the page", f.report)
+	name := p.name
+	if p.many {
+		name = strings.TrimSuffix(p.name, filepath.Ext(p.name)) + "." + nameBeside(&d.report) + ".html"
+		if slices.ContainsFunc(p.entries, func(e page.Entry) bool { return e.Page == filepath.Base(name) }) {
+			name = strings.TrimSuffix(name, ".html") + fmt.Sprintf("-%d.html", len(p.entries)+1)
+		}
+	}
+	p.entries = append(p.entries, page.Entry{Run: &d.report})
+	if slices.ContainsFunc(d.report.Files, func(file string) bool { return same(file, name) }) {
+		return usagef("%s is a file of the run itself; choose another name for the page", name)
 	}
 	b, err := readRun(d, sc)
 	if err != nil {
 		return err
 	}
-	return writePage(f.report, b)
+	if err := writePage(name, b.Write); err != nil {
+		return err
+	}
+	p.entries[len(p.entries)-1].Page = filepath.Base(name)
+	return nil
+}
+
+// nameBeside is what a run's page is called beside that of all.
+func nameBeside(r *report.Run) string {
+	return strings.TrimSuffix(strings.TrimSuffix(filepath.Base(r.Scenario), ".yaml"), ".yml")
+}
+
+// index writes the page that leads to those of several runs.
+func (p *reports) index() error {
+	if p.name == "" || !p.many {
+		return nil
+	}
+	return writePage(p.name, func(w io.Writer) error { return page.WriteIndex(w, p.entries) })
 }
 
 // readRun reads the files of a run, as many as it has.

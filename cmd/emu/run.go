@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -68,7 +70,7 @@ after Ctrl-C; with several scenarios the worst counts.`,
 		Example: `  emu run link-drop
   emu run mine.yaml --seed 8 --set pool.packets=8 --out out
   emu run link-drop --report link-drop.html
-  emu run tests/scenarios --junit report.xml --quiet
+  emu run tests/scenarios --junit out.xml --report out.html --quiet
   emu run --from out/link-drop.device.pcapng
   emu run link-drop --json | jq '.runs[0].outcome.lost'
   sudo emu run tap-mosquitto`,
@@ -96,7 +98,7 @@ after Ctrl-C; with several scenarios the worst counts.`,
 	flags.StringVar(&f.out, "out", ".", "folder for captures and trace; it is made when it does not exist")
 	flags.BoolVar(&f.json, "json", false, "print the results as JSON; emu schema --result describes it")
 	flags.StringVar(&f.junit, "junit", "", "`FILE` to write the results to as JUnit XML")
-	flags.StringVar(&f.report, "report", "", "`FILE` to write the page of the run to, an HTML file that needs nothing else")
+	flags.StringVar(&f.report, "report", "", "`FILE` to write the page of the run to, an HTML file that needs nothing else; of several scenarios, a page that leads to one of each beside it")
 	flags.BoolVar(&f.quiet, "quiet", false, "print nothing unless something is wrong")
 	flags.BoolVar(&f.verbose, "verbose", false, "with several scenarios: print the results of those that pass in full, too")
 	flags.IntVar(&f.parallel, "parallel", 0, "how many scenarios run side by side; 0: as many as there are cores")
@@ -121,7 +123,7 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 	if f.maxLateness < 0 {
 		return usagef("--max-lateness %v is negative; write a time such as 20ms", f.maxLateness)
 	}
-	all, err := c.prepare(args, f)
+	all, err := c.prepare(cmd.Context(), args, f)
 	if err != nil {
 		return err
 	}
@@ -131,8 +133,10 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 	if err := c.warnOfKeys(all, f.keyLog); err != nil {
 		return err
 	}
-	if err := checkReport(f.report, all); err != nil {
-		return err
+	if f.report != "" {
+		if err := touchPage(f.report); err != nil {
+			return err
+		}
 	}
 	junit, err := createJUnit(f.junit)
 	if err != nil {
@@ -141,12 +145,14 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 	b := &batch{cli: c, flags: f, meter: meter, entries: all}
 	var runs []report.Run
 	var failed error
+	pages := reports{name: f.report, many: len(all) > 1}
 	for done := range b.run(cmd.Context()) {
-		runs = append(runs, done.report)
 		meter.clear()
 		c.tell(done, f, len(all) > 1)
-		failed = f.reportRun(done, all[0].sc)
+		failed = errors.Join(failed, pages.run(done, all[len(runs)].sc))
+		runs = append(runs, done.report)
 	}
+	failed = errors.Join(failed, pages.index())
 	meter.end(float64(len(runs)), float64(len(all)))
 	d := report.New(runs...)
 	c.code = d.ExitCode
@@ -178,6 +184,14 @@ func (c *cli) warnOfKeys(all []*found, name string) error {
 	return nil
 }
 
+// where is what the command that repeats a run says of the place of its files.
+func (f *runFlags) where() string {
+	if f.from.path != "" || filepath.Clean(f.out) == "." {
+		return ""
+	}
+	return " --out " + emu.Quote(f.out)
+}
+
 // keyWarning is what --keylog prints where sessions are real.
 const keyWarning = "warning: %s will hold the keys of every TLS session: whoever gets them reads all messages, user names and passwords\n"
 
@@ -196,12 +210,12 @@ func createJUnit(name string) (*os.File, error) {
 
 // prepare finds the scenarios, gives them the settings and sees that their files
 // do not collide.
-func (c *cli) prepare(args []string, f *runFlags) ([]*found, error) {
+func (c *cli) prepare(ctx context.Context, args []string, f *runFlags) ([]*found, error) {
 	var err error
 	if f.settings, err = parseSets(f.sets); err != nil {
 		return nil, err
 	}
-	all, err := find(args, f.settings)
+	all, err := find(ctx, args, f.settings)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +240,7 @@ func (c *cli) prepare(args []string, f *runFlags) ([]*found, error) {
 func (c *cli) tell(d *done, f *runFlags, many bool) {
 	passed := d.report.Verdict == emu.Pass
 	if d.result != nil && !f.json && (!passed || !f.quiet && (!many || f.verbose)) {
-		writeResult(c.stdout, newPalette(c.stdout), d.result)
+		writeResult(c.stdout, newPalette(c.stdout), d.result, d.report.Command)
 		if many {
 			fmt.Fprintln(c.stdout)
 		}

@@ -77,7 +77,7 @@ func (c *cli) shrink(ctx context.Context, arg string, f *shrinkFlags) error {
 	if err != nil {
 		return err
 	}
-	sc, err := load(arg, settings)
+	sc, err := load(ctx, arg, settings)
 	if err != nil {
 		return err
 	}

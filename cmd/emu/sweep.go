@@ -189,7 +189,7 @@ func (s *sink) close() error {
 	}
 	if s.page != nil && err == nil {
 		s.page.EndSweep(s.summary, s.finder)
-		err = writePage(s.flags.report, s.page)
+		err = writePage(s.flags.report, s.page.Write)
 	}
 	quiet := s.flags.quiet && s.flags.format == formatTable && (s.finder != nil || s.summary.Passed == s.summary.Runs)
 	switch {
@@ -299,8 +299,8 @@ type sweepRunFlags struct {
 }
 
 // config turns the flags into the configuration of a sweep.
-func (s *sweepRunFlags) config(arg string) (emu.SweepConfig, error) {
-	sc, err := load(arg, nil)
+func (s *sweepRunFlags) config(ctx context.Context, arg string) (emu.SweepConfig, error) {
+	sc, err := load(ctx, arg, nil)
 	if err != nil {
 		return emu.SweepConfig{}, err
 	}
@@ -338,7 +338,7 @@ func (c *cli) sweep(ctx context.Context, arg string, f *sweepFlags, s *sweepRunF
 	if err != nil {
 		return err
 	}
-	config, err := s.config(arg)
+	config, err := s.config(ctx, arg)
 	if err != nil {
 		return err
 	}

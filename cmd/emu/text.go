@@ -14,8 +14,8 @@ import (
 	"hilnet/scenarios"
 )
 
-// writeResult prints a result for a person.
-func writeResult(w io.Writer, p palette, r *emu.Result) {
+// writeResult prints a result for a person; again is the command that repeats it.
+func writeResult(w io.Writer, p palette, r *emu.Result, again string) {
 	o := r.Outcome
 	length := time.Duration(r.Length)
 	fmt.Fprintf(w, "%s: %s  (%v of device time in %v, seed %d)\n\n", r.Scenario, p.verdict(r.Verdict), length, r.Wall.Round(time.Millisecond), r.Seed)
@@ -35,7 +35,7 @@ func writeResult(w io.Writer, p palette, r *emu.Result) {
 		if len(o.Devices) > maxPoolRows {
 			break // the spread names those that matter
 		}
-		row("pool", "low-water mark %d of %d packets free (%s), %d requests found none", d.Pool.MinFree, d.Pool.Total, d.Name, d.Pool.EmptyRequests)
+		row("pool", "low-water mark %d of %d packets free (%s), %s found none", d.Pool.MinFree, d.Pool.Total, d.Name, count(d.Pool.EmptyRequests, "request", "requests"))
 	}
 	row("drops", "%s", drops(&o.Drops))
 	if len(o.Devices) > maxPoolRows {
@@ -65,7 +65,7 @@ func writeResult(w io.Writer, p palette, r *emu.Result) {
 		}
 		row(name, "%s", f)
 	}
-	row("again", "%s", r.Command())
+	row("again", "%s", again)
 }
 
 // maxPoolRows is how many devices have a row each; of more than that only the
@@ -172,7 +172,15 @@ func failed(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", %d calls failed", n)
+	return ", " + count(n, "call", "calls") + " failed"
+}
+
+// count writes a number of things.
+func count(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }
 
 func latency(o *scenarios.Outcome) string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -45,9 +46,9 @@ they hold, what happened in them and why, and what of them cannot be used. It se
 again, and writes them anew: in another format, in part, or joined.
 
 Every command ends with 0 when all is well, 1 when a capture is cut or damaged (or
-when what was played differs from it), 2
-when the command line is wrong or a file is no capture, 3 when a file cannot be
-read, 4 after an internal error and 130 after Ctrl-C.`,
+when what was played differs from it), 2 when the command line is wrong or a file is
+no capture, 3 when a file cannot be read, 4 after an internal error and 130 after
+Ctrl-C.`,
 		Example:           "  replay info device.pcapng\n  replay analyze device.pcapng",
 		SilenceUsage:      true,
 		SilenceErrors:     true,
@@ -72,7 +73,7 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 		return fmt.Errorf("unknown command %q%s; see replay --help", args[0], hint)
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+		return fmt.Errorf("%s; see %s --help", flagProblem(cmd, err), cmd.CommandPath())
 	})
 	root.AddCommand(
 		c.analyzeCommand(),
@@ -89,6 +90,27 @@ read, 4 after an internal error and 130 after Ctrl-C.`,
 		c.versionCommand(),
 	)
 	return root
+}
+
+// badValue is what cobra says of a value that a flag cannot take.
+var badValue = regexp.MustCompile(`(?s)^invalid argument "(.*)" for "(?:-., )?--([a-z-]+)" flag: `)
+
+// flagProblem says what is wrong with a flag, in the user's words and not in
+// those of the function that read it.
+func flagProblem(cmd *cobra.Command, err error) string {
+	m := badValue.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err.Error()
+	}
+	kinds := map[string]string{
+		"uint64": "a whole number, 0 or more", "uint": "a whole number, 0 or more", "uintSlice": "a list of whole numbers, 0 or more",
+		"int": "a whole number", "int64": "a whole number", "duration": "a time such as 20ms, 8s or 5m", "bool": "true or false", "float64": "a number",
+	}
+	flag := cmd.Flags().Lookup(m[2])
+	if flag == nil || kinds[flag.Value.Type()] == "" {
+		return err.Error()
+	}
+	return fmt.Sprintf("--%s %q is not %s", m[2], m[1], kinds[flag.Value.Type()])
 }
 
 func (c *cli) infoCommand() *cobra.Command {

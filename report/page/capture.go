@@ -42,8 +42,9 @@ type tap struct {
 	mac   string // of the device, at PointOther
 	out   bool   // the frame at hand was sent here
 
-	flights map[flightKey]*flight // looked up only
-	flying  map[bool]int64        // bytes, by whether the device sent them
+	flights                map[flightKey]*flight // looked up only
+	flying                 map[bool]int64        // bytes, by whether the device sent them
+	unfollowed, unnumbered int                   // frames beyond maxFlights and maxNumbered
 }
 
 // Limits of what is remembered of a capture, beside those of flow and analyze.
@@ -113,6 +114,12 @@ func (b *Builder) Capture(path string, lane int, point Point, epoch pcaps.Stamp)
 		}
 	}
 	t.table.Close()
+	if t.unfollowed > 0 {
+		b.missing("%s: the bytes in flight of %d frames, whose connections are beyond the first %d", t.sum.File, t.unfollowed, maxFlights/2)
+	}
+	if t.unnumbered > 0 {
+		b.missing("%s: the MQTT messages of %d frames beyond the first %d", t.sum.File, t.unnumbered, maxNumbered)
+	}
 	report := t.whole.Report()
 	if t.first {
 		t.conversations(report)
@@ -134,6 +141,8 @@ func (t *tap) packet(p *pcaps.Packet, seg **analyze.Segment) {
 	r := t.row(p, at, up)
 	if len(t.rows) < maxNumbered {
 		t.rows = append(t.rows, r)
+	} else {
+		t.unnumbered++
 	}
 	if r != nil {
 		r.length = length
@@ -266,6 +275,7 @@ func (t *tap) flight(seg *analyze.Segment, up bool, at sim.Time) {
 	id := seg.Result.Conversation.ID
 	mine, other := t.flights[flightKey{id, up}], t.flights[flightKey{id, !up}]
 	if mine == nil && len(t.flights) >= maxFlights {
+		t.unfollowed++
 		return
 	}
 	if mine == nil {

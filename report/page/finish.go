@@ -221,6 +221,9 @@ func distribution(all []int64) ([]Quantile, int) {
 	return out, n
 }
 
+// Head returns what the page knows of the whole.
+func (b *Builder) Head() *Head { return &b.head }
+
 // Missing returns what the page does not show, and why.
 func (b *Builder) Missing() []string { return b.head.Missing }
 
