@@ -196,8 +196,19 @@ func targetsOf(s *Scenario, key string, params []Param) ([]target, error) {
 		segments = append(segments, segment{m[1], m[2], m[2] != ""})
 	}
 	switch first := &segments[0]; {
-	case len(segments) > 1 && (first.key == "link" || first.key == "device") && !first.selected:
+	case (first.key == "link" || first.key == "device") && !first.selected:
 		first.key += "s"
+		n := len(s.Devices)
+		if first.key == "links" {
+			n = max(len(s.Links), 1) // the one that a device without an entry has
+		}
+		switch {
+		case len(segments) > 1:
+		case n == 1:
+			first.selector, first.selected = "0", true
+		default:
+			return nil, hint(fmt.Sprintf("write %s[0], or %[1]s[*] for all", first.key), "there are %d %s", n, first.key)
+		}
 	case indexKey(fieldsOf(reflect.TypeFor[Scenario]()), first.key) < 0:
 		front, err := missingFront(segments, params)
 		if err != nil {

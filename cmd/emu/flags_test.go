@@ -115,6 +115,12 @@ var flagCases = map[string]flagCase{
 	"run keylog":    {"run tls-expired", "--keylog keys.log", `(?m)^file keys.log$`},
 	"schema result": {"schema", "--result", `conservation_errors`},
 	"version":       {"", "--version", `(?m)^hilnet ` + emu.Version + `$`},
+	"init device":   {"init -", "--device linux", `(?m)^    profile: linux$`},
+	"init pool":     {"init -", "--pool 7x256", `(?m)^    pool: {packets: 7, payload: 256B}$`},
+	"init link":     {"init -", "--link geo", `(?m)^  - preset: geo$`},
+	"init cut":      {"init -", "--cut 77s", `do: blackhole, for: 1m17s`},
+	"init broker":   {"init -", "--broker tap", `(?m)^  kind: tap$`},
+	"init ask":      {"init -", "--ask", `Stack of the device`},
 	"version json":  {"version", "--json", `"hilnet": `},
 }
 
@@ -137,6 +143,14 @@ var flagTests = map[string]func(*testing.T){
 	"certs days":       certificateFlags,
 	"certs ecdsa":      certificateFlags,
 	"certs force":      certificatesStay,
+	"plot out":         drawsARun,
+	"plot show":        drawnByTheOthers,
+	"plot device":      drawnByTheOthers,
+	"plot from":        drawnByTheOthers,
+	"plot to":          drawnByTheOthers,
+	"plot width":       drawnByTheOthers,
+	"plot metric":      drawsASweep,
+	"plot along":       drawnByTheOthers,
 	"report out":       reportsElsewhere,
 	"report quiet":     reportsQuietly,
 
@@ -147,6 +161,10 @@ var flagTests = map[string]func(*testing.T){
 	"tap list json":     tapFlags,
 	"tap delete netns":  tapFlags,
 }
+
+// drawnByTheOthers stands for a flag of emu plot that drawsARun and drawsASweep
+// use as well.
+func drawnByTheOthers(*testing.T) {}
 
 // tapFlags stands for a flag of emu tap, which TestTAPsAreMadeListedAndDeleted
 // uses where there are TAPs.

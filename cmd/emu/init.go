@@ -33,7 +33,7 @@ const noLink = "none"
 
 // defaultDraft is what nobody has said otherwise about.
 func defaultDraft() draft {
-	return draft{file: "scenario.yaml", device: string(scenarios.ProfileNetX), pool: "16x1536", link: noLink, cut: 8 * time.Second, broker: string(scenarios.BrokerModel)}
+	return draft{file: "scenario.yaml", device: string(scenarios.ProfileNetX), pool: "32x1536", link: noLink, cut: 8 * time.Second, broker: string(scenarios.BrokerModel)}
 }
 
 func (c *cli) initCommand() *cobra.Command {
@@ -51,7 +51,7 @@ exists is left alone.
 On a terminal and without a flag it asks; the answer in brackets is taken when
 nothing is typed.`,
 		Example: `  emu init
-  emu init mine.yaml --device netx --pool 16x1536 --link nbiot-ce1 --cut 20s
+  emu init mine.yaml --device netx --pool 16x512 --link nbiot-ce1 --cut 20s
   emu init bench.yaml --broker tap --cut 0s
   emu init - --device linux --link wifi-congested | emu run /dev/stdin`,
 		Args: arguments(0, 1, "one file"),
@@ -125,6 +125,13 @@ func (d *draft) write(text []byte) error {
 	return nil
 }
 
+// What pools the scenario language takes.
+const (
+	maxPackets = 65535
+	minPayload = 64
+	maxPayload = 16384
+)
+
 var poolPattern = regexp.MustCompile(`^([0-9]{1,7})[xX×]([0-9]{1,7})B?$`)
 
 // unfit are the characters that a scenario's name does not have.
@@ -160,6 +167,9 @@ func (d *draft) check(flag string) error {
 	case "pool":
 		if !poolPattern.MatchString(d.pool) {
 			return usagef("--pool %s: write how many packets, an x, and the bytes of payload of each, such as 16x1536", d.pool)
+		}
+		if packets, payload := d.size(); packets < 1 || packets > maxPackets || payload < minPayload || payload > maxPayload {
+			return usagef("--pool %s: a pool has 1 to %d packets of %d to %d bytes", d.pool, maxPackets, minPayload, maxPayload)
 		}
 	case "cut":
 		if d.cut < 0 || d.cut > time.Hour {

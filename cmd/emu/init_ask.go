@@ -87,7 +87,11 @@ func (c *cli) askOne(ctx context.Context, d *draft, q *question, lines func(cont
 // lines returns a function that reads a line of standard input, or stops to when
 // the context is done: a read from a terminal itself cannot be stopped.
 func (c *cli) lines() func(context.Context) (string, error) {
-	in := bufio.NewReader(io.LimitReader(c.stdin, maxAnswers))
+	stdin := c.stdin
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	in := bufio.NewReader(io.LimitReader(stdin, maxAnswers))
 	type answer struct {
 		line string
 		err  error

@@ -71,7 +71,6 @@ func TestWrongUsesOfReport(t *testing.T) {
 		{"report text.pcapng", exitUsage, "text.pcapng"},
 		{"report idle-sensor.device.pcapng --out idle-sensor.peer.pcapng", exitUsage, "is read, so it cannot be written"},
 		{"report idle-sensor.device.pcapng --out nowhere/a.html", exitEnvironment, "create the page"},
-		{"run idle-sensor link-drop --report a.html", exitUsage, "page of one scenario"},
 		{"run idle-sensor --report idle-sensor.trace.jsonl", exitUsage, "is a file of the run itself"},
 		{"run idle-sensor --report nowhere/a.html", exitEnvironment, "create the page"},
 	} {

@@ -201,7 +201,7 @@ func (d *data) remark(f *page.Frames, i int) string {
 		words = append(words, "in flight at the end")
 	}
 	l := analyze.Labels(f.Labels[i]) &^ usual
-	if l.Any(analyze.FastRetransmission | analyze.SpuriousRetransmission) {
+	if l.Any(analyze.FastRetransmission|analyze.SpuriousRetransmission) || strings.HasPrefix(d.strings[f.MQTT[i]], "again: ") {
 		l &^= analyze.Retransmission
 	}
 	for _, name := range l.Names() {
