@@ -79,6 +79,8 @@ var layers = map[string]Layer{
 	"report/live":    {Row: 8},
 	"report/page":    {Row: 8},
 
+	"report/page/plot": {Row: 8},
+
 	"replay/anonymize": {Row: 8},
 
 	"replay/play": {Row: 8},
