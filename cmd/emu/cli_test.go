@@ -91,7 +91,7 @@ func TestJSONIsWhatTheSchemaSays(t *testing.T) {
 	}
 	args := []string{"run", "--json", "--out", t.TempDir()}
 	for _, n := range names {
-		if !strings.HasPrefix(n.Name, "tap") {
+		if !strings.HasPrefix(n.Name, "tap") && !strings.HasPrefix(n.Name, "quirks/") { // those add nothing but time
 			args = append(args, n.Name)
 		}
 	}

@@ -189,7 +189,7 @@ func (r *runner) soak() error {
 // over: documents and libraries of scenarios in virtual time. The detector makes
 // them ten times as slow, and the tests of the same packages that do several
 // things at once stay.
-const sequential = "Page|README|Scripts|Quirk|CleanRun|TheBugs|Library|KindOfFinding|TellsTheTruth"
+const sequential = "Page|README|Scripts|Quirk|CleanRun|TheBugs|Library|KindOfFinding|TellsTheTruth|JSONIsWhat|NetemString|FindingsAre|NeverUndone|JitterSpreads|HoldOverSeeds"
 
 func (r *runner) race() error {
 	pkgs, err := packages()
