@@ -46,6 +46,12 @@ func (w *World) build() error {
 	switch w.sc.Broker.Kind {
 	case scenarios.BrokerTap:
 		newNetwork = w.newTapNetwork
+	case scenarios.BrokerGateway:
+		newNetwork = w.newGatewayNetwork
+	case scenarios.BrokerSocket:
+		newNetwork = w.newSocketNetwork
+	case scenarios.BrokerBoard:
+		newNetwork = w.newBoardNetwork
 	case scenarios.BrokerCapture:
 		newNetwork = w.newRecordedNetwork
 	}

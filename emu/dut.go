@@ -232,20 +232,10 @@ func (d *dut) openBoard() error {
 }
 
 func (d *dut) openSocket() error {
-	w, cfg := d.world, d.cfg.Socket
-	if err := d.fillPaths(); err != nil {
-		return err
-	}
-	mode := socket.Stream
-	if cfg.Mode == scenarios.SocketDgram {
-		mode = socket.Dgram
-	}
-	s, err := socket.Open(socket.Config{
-		Mode: mode, Path: cfg.Path, Remote: cfg.Remote, Node: d.cfg.Name, Stage: "socket",
-		Loop: w.loop, Trace: w.trace, Clock: w.pacer.Now, Received: d.received, Sent: d.sent,
-	})
+	w := d.world
+	s, err := w.openSocketAt(d.cfg.Name, d.cfg.Socket, d.received, d.sent)
 	if err != nil {
-		return &EnvironmentError{Op: "open the socket of " + d.cfg.Name, Err: err, Hint: "choose another path"}
+		return err
 	}
 	d.keep(s)
 	d.counted = func() []trace.Value {
@@ -257,26 +247,6 @@ func (d *dut) openSocket() error {
 		return err
 	}
 	return d.startProgram(ns)
-}
-
-// fillPaths gives sockets that the scenario does not name a place of the run's own.
-func (d *dut) fillPaths() error {
-	s := d.cfg.Socket
-	for _, p := range []struct {
-		path   *string
-		ending string
-		needed bool
-	}{{&s.Path, ".sock", true}, {&s.Remote, ".remote.sock", s.Mode == scenarios.SocketDgram}} {
-		if *p.path != "" || !p.needed {
-			continue
-		}
-		lease, err := d.world.takeLease()
-		if err != nil {
-			return err
-		}
-		*p.path = filepath.Join(lease.Folder(), d.cfg.Name+p.ending)
-	}
-	return nil
 }
 
 // useMonitor has link_down pull the cable inside QEMU. Each change is asked for in

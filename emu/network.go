@@ -1,19 +1,13 @@
 package emu
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"os"
-	"time"
 
 	"hilnet/link"
 	"hilnet/pcaps"
 	"hilnet/scenarios"
-	"hilnet/sim"
 	"hilnet/stack"
-	"hilnet/tap"
 	"hilnet/trace"
 	"hilnet/wire"
 )
@@ -71,7 +65,8 @@ func (w *World) switchDrop(f *link.Frame, v link.Verdict, points []*pcaps.Point)
 	}
 }
 
-// A modelNetwork is the model broker's host behind a switch.
+// A modelNetwork is a host of ours behind a switch: the model broker's, or the
+// gateway.
 type modelNetwork struct {
 	world *World
 	sw    *link.Switch
@@ -83,10 +78,20 @@ var brokerMAC = [6]byte{0x02, 0, 0, 0, 0, 0x01}
 const brokerMTU = 1500
 
 func (w *World) newModelNetwork() (network, error) {
+	n, host, err := w.newHostNetwork()
+	if err != nil {
+		return nil, err
+	}
+	w.server, err = w.newServer(host)
+	return n, err
+}
+
+// newHostNetwork makes a host behind a switch, on which nobody listens yet.
+func (w *World) newHostNetwork() (*modelNetwork, *stack.Host, error) {
 	n := &modelNetwork{world: w, sw: w.newSwitch()}
 	var err error
 	if n.point, err = w.point(w.sc.Name+"."+string(scenarios.PointBroker), scenarios.PointBroker, 0); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var host *stack.Host
 	port := n.sw.Port(link.SinkFunc(func(f *link.Frame) {
@@ -112,12 +117,11 @@ func (w *World) newModelNetwork() (network, error) {
 		Addr6: w.sc.Broker.Address6.Prefix, Advertise: w.advertised(),
 	}, out)
 	if err != nil {
-		return nil, fmt.Errorf("emu: broker: %w", err)
+		return nil, nil, fmt.Errorf("emu: broker: %w", err)
 	}
 	w.onClose(func() error { host.Close(); return nil })
 	w.onCount(func() { w.counters(brokerNode, stageStack, hostValues(host.Counters())...) })
-	w.server, err = w.newServer(host)
-	return n, err
+	return n, host, nil
 }
 
 // sent records a frame of the broker. A frame for all has no one fate.
@@ -176,117 +180,8 @@ func (w *World) recordPeer(device string, l *link.Link, points ...scenarios.Poin
 	return nil
 }
 
-// A model broker does not notice a device's cable.
+// A host of ours does not notice a device's cable.
 func (*modelNetwork) carrier(bool) {}
-
-// A tapNetwork is a TAP interface behind a switch: the machine that hilnet runs
-// on, and the real broker there.
-type tapNetwork struct {
-	world  *World
-	sw     *link.Switch
-	tap    *tap.TAP
-	points []*pcaps.Point
-	sole   bool // one device: its link is the TAP's cable
-}
-
-// tapNode is the TAP's name in the trace.
-const tapNode = "tap"
-
-// edgeReorder is how late the loop may hear of a frame that was read from the
-// TAP: captures put it in the place of its time stamp nevertheless.
-const edgeReorder = time.Second
-
-func (w *World) newTapNetwork() (network, error) {
-	n := &tapNetwork{world: w, sw: w.newSwitch(), sole: len(w.sc.Devices) == 1}
-	cfg := w.sc.Broker.Tap
-	ns, err := w.namespace(cfg.Netns)
-	if err != nil {
-		return nil, err
-	}
-	n.tap, err = tap.Open(tap.Config{
-		Name: cfg.Name, Address: cfg.Address, Address6: cfg.Address6.Prefix, Namespace: ns.Path(),
-		Node: tapNode, Loop: w.loop, Trace: w.trace, Clock: w.pacer.Now, Received: n.received, Sent: n.sent,
-	})
-	if err != nil {
-		return nil, &EnvironmentError{Op: "open the TAP", Err: err, Hint: tapHint(err)}
-	}
-	w.onClose(n.tap.Close) // again, where the run does not come to its end
-	w.onStop(n.tap.Close)
-	w.onCount(func() { w.counters(tapNode, n.tap.Name(), tapValues(n.tap.Counters())...) })
-	for _, p := range []scenarios.Point{scenarios.PointPeer, scenarios.PointBroker} {
-		point, err := w.point(w.sc.Name+"."+string(p), p, edgeReorder)
-		if err != nil {
-			return nil, err
-		}
-		w.files.belongs(point, "")
-		if point != nil {
-			n.points = append(n.points, point)
-		}
-	}
-	n.sw.OnDrop(func(f *link.Frame, v link.Verdict) {
-		var waiting []*pcaps.Point
-		if n.sole {
-			waiting = n.points
-		}
-		w.switchDrop(f, v, waiting)
-	})
-	port := n.sw.Port(n.tap)
-	w.uplink(n.sw, port)
-	w.onStart(func() error { return n.tap.Start(port) })
-	if e := w.sc.Broker.Exec; e != nil {
-		p, err := w.newProgram(brokerNode, e, ns, []string{"HILNET_TAP=" + n.tap.Name()})
-		if err != nil {
-			return nil, err
-		}
-		w.onStart(func() error { p.start(); return nil })
-	}
-	return n, nil
-}
-
-func tapHint(err error) string {
-	if errors.Is(err, fs.ErrPermission) || os.Geteuid() != 0 {
-		return "a TAP needs root or CAP_NET_ADMIN: run it with sudo, or give the scenario a model broker"
-	}
-	return ""
-}
-
-func (n *tapNetwork) attach(device *scenarios.Device, l *link.Link) (link.Sink, error) {
-	for _, p := range n.points {
-		if n.sole {
-			l.Down.Observe(&fateTap{n.world.files, p})
-		}
-	}
-	return n.world.join(n.sw, device, l), nil
-}
-
-// carrier pulls the cable at the kernel's end too, when there is only one device.
-func (n *tapNetwork) carrier(on bool) {
-	if !n.sole || n.tap.Carrier() == on {
-		return
-	}
-	if err := n.tap.SetCarrier(on); err != nil {
-		n.world.loop.Cancel(&EnvironmentError{Op: "set the TAP's carrier", Err: err})
-	}
-}
-
-// received records a frame from the kernel where and when it was read.
-func (n *tapNetwork) received(f *link.Frame, at sim.Time) {
-	f.ID = n.world.ids.Next()
-	fate := pcaps.FateFinal
-	if n.sole {
-		fate = pcaps.FatePending
-	}
-	for _, p := range n.points {
-		n.world.files.fail(p.Capture(at, f.ID, pcaps.Outbound, f.Data, fate))
-	}
-}
-
-// sent records a frame that the kernel took.
-func (n *tapNetwork) sent(f *link.Frame, at sim.Time) {
-	for _, p := range n.points {
-		n.world.files.fail(p.Capture(at, f.ID, pcaps.Inbound, f.Data, pcaps.FateFinal))
-	}
-}
 
 // brokerAddr returns where the devices connect to.
 func (w *World) brokerAddr() netip.AddrPort {

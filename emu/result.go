@@ -115,7 +115,7 @@ func (w *World) notes(o *scenarios.Outcome) []string {
 	if w.loop.RealTime() {
 		all = append(all, "real time: another run with the same seed differs; how late events ran is measured, not promised")
 	}
-	if b := &w.sc.Broker; b.Kind == scenarios.BrokerTap && o.Connects == 0 && w.sc.Models() > 0 {
+	if b := &w.sc.Broker; b.Kind.AtEdge() && o.Connects == 0 && w.sc.Models() > 0 {
 		all = append(all, fmt.Sprintf("nobody connected to the broker at %v port %d: is one running there that listens on that address? mosquitto 2 listens on localhost only, unless its configuration has \"listener %d\" and \"allow_anonymous true\"",
 			b.Address.Addr(), b.Port, b.Port))
 	}

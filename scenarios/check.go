@@ -111,7 +111,7 @@ func (c *checker) general() {
 		if slices.Contains(s.Capture[:i], p) {
 			c.failf(index("capture", i), "remove one of them", "the capture point %s stands here twice", p)
 		}
-		if p != PointBroker && s.Broker.Kind != BrokerTap && len(s.Devices) > MaxCaptured {
+		if p != PointBroker && !s.Broker.Kind.AtEdge() && len(s.Devices) > MaxCaptured {
 			c.failf(index("capture", i), "write capture: [broker], one file for all", "%d devices would have a capture each, which is more than %d files", len(s.Devices), MaxCaptured)
 		}
 	}
@@ -158,7 +158,7 @@ func (c *checker) broker() {
 	b := &c.s.Broker
 	for i, u := range b.Users {
 		path := index("broker.users", i)
-		if b.Kind == BrokerTap {
+		if b.Kind.Real() {
 			c.failf("broker.users", "tell the real broker, as mosquitto_passwd does", "hilnet cannot give a real broker users")
 			break
 		}
@@ -189,30 +189,7 @@ func (c *checker) broker() {
 		}
 	}
 	c.recording()
-	if b.Kind != BrokerTap {
-		if b.Tap != nil {
-			c.failf("broker.tap", "add kind: tap, or remove tap", "a broker of kind %s has no TAP", b.Kind)
-		}
-		if b.Exec != nil {
-			c.failf("broker.exec", "add kind: tap, or remove exec", "a broker of kind %s needs no program", b.Kind)
-		}
-		return
-	}
-	if b.Exec == nil && b.Tap.Netns == PrivateNetns {
-		c.failf("broker.tap.netns", "add exec: with the broker, or name a namespace", "nobody is in a private namespace")
-	}
-	if c.s.Clock != Real {
-		c.failf("broker.kind", "add clock: real", "a real broker needs the real clock")
-	}
-	if c.s.Speed != 1 {
-		c.failf("speed", "remove speed", "a real broker runs at speed 1")
-	}
-	if !interfacePattern.MatchString(b.Tap.Name) {
-		c.failf("broker.tap.name", "use letters, digits, hyphens and dots", "%q is not the name of an interface", b.Tap.Name)
-	}
-	if b.Tap.Netns != "" && !interfacePattern.MatchString(b.Tap.Netns) {
-		c.failf("broker.tap.netns", "use the name that ip netns list shows", "%q is not the name of a network namespace", b.Tap.Netns)
-	}
+	c.peer()
 }
 
 // recording checks a peer of kind capture. Its file is read when the run is made.

@@ -47,10 +47,10 @@ func (c *checker) action(path string, a *Action) {
 		c.brokerFault(path, a)
 	}
 	if a.Do == BrokerPublish {
-		switch c.s.Broker.Kind {
-		case BrokerCapture:
+		switch {
+		case c.s.Broker.Kind == BrokerCapture:
 			c.failf(path+".do", "remove it, or add it to the recording", "a recorded broker sends what it sent, and nothing else")
-		case BrokerTap:
+		case c.s.Broker.Kind.Real():
 			c.failf(path+".do", "publish with a client of your own, such as mosquitto_pub", "hilnet cannot make a real broker publish")
 		}
 		c.topicName(path+".topic", a.Topic)

@@ -107,6 +107,7 @@ func (s *Scenario) complete() Errors {
 func (s *Scenario) fill() {
 	s.fillBroker()
 	s.fillTLS()
+	s.Broker.fillPeer()
 	for i := range s.Devices {
 		d := &s.Devices[i]
 		if d.MAC == (MAC{}) {

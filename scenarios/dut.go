@@ -165,13 +165,9 @@ func (c *checker) real(path string, d *Device) {
 	case KindTap:
 		c.deviceTap(path+".tap", d)
 	case KindSocket:
-		c.deviceSocket(path+".socket", d)
+		c.socket(path+".socket", d.Socket, d.Exec, d.Name)
 	case KindBoard:
-		if d.Board == nil {
-			c.failf(path, "add board: {nic: eth1}", "a device of kind board needs the interface that the board is at")
-		} else if !interfacePattern.MatchString(d.Board.NIC) {
-			c.failf(path+".board.nic", "use the name that ip link shows", "%q is not the name of an interface", d.Board.NIC)
-		}
+		c.board(path, d.Board, "device")
 	}
 	if d.Gateway.IsValid() && d.Exec == nil && (d.Kind != KindTap || d.Tap.Side != KernelSide) {
 		c.failf(path+".gateway", "remove it, and set it in the device", "hilnet cannot give a device of kind %s a gateway", d.Kind)
@@ -197,8 +193,17 @@ func (c *checker) deviceTap(path string, d *Device) {
 	}
 }
 
-func (c *checker) deviceSocket(path string, d *Device) {
-	s := d.Socket
+// board checks the interface that a board is at.
+func (c *checker) board(path string, b *Board, what string) {
+	if b == nil {
+		c.failf(path, "add board: {nic: eth1}", "a %s of kind board needs the interface that the board is at", what)
+	} else if !interfacePattern.MatchString(b.NIC) {
+		c.failf(path+".board.nic", "use the name that ip link shows", "%q is not the name of an interface", b.NIC)
+	}
+}
+
+// socket checks the socket of whose.
+func (c *checker) socket(path string, s *DeviceSocket, exec *Exec, whose string) {
 	if s.Remote != "" && s.Mode == SocketStream {
 		c.failf(path+".remote", "remove it, or write mode: dgram", "with stream the emulator connects to our socket")
 	}
@@ -210,10 +215,10 @@ func (c *checker) deviceSocket(path string, d *Device) {
 			c.failf(join(path, p.key), "choose a shorter path", "%v", err)
 		}
 	}
-	if s.Path == "" && d.Exec == nil {
-		c.failf(path, "add path: with the socket that the emulator is told, or exec: with the emulator", "nobody would know where the socket of %s is", d.Name)
+	if s.Path == "" && exec == nil {
+		c.failf(path, "add path: with the socket that the emulator is told, or exec: with the emulator", "nobody would know where the socket of %s is", whose)
 	}
-	if s.Mode == SocketDgram && s.Remote == "" && d.Exec == nil {
+	if s.Mode == SocketDgram && s.Remote == "" && exec == nil {
 		c.failf(path, "add remote: with the emulator's socket, or exec: with the emulator", "nobody would know where the emulator's socket is")
 	}
 	if s.Path != "" && s.Path == s.Remote {
@@ -293,6 +298,18 @@ func (c *checker) realNames() {
 	if t := c.s.Broker.Tap; t != nil {
 		take("broker.tap.name", "interface", t.Name, t.Netns)
 	}
+	sockets := func(path string, s *DeviceSocket) {
+		for _, p := range []string{s.Path, s.Remote} {
+			if p != "" && s.Path != s.Remote { // else that is said already
+				take(path+".socket", "socket", p, "")
+			}
+		}
+	}
+	if b := &c.s.Broker; b.Kind == BrokerBoard && b.Board != nil {
+		take("broker.board.nic", "interface", b.Board.NIC, "")
+	} else if b.Kind == BrokerSocket {
+		sockets("broker", b.Socket)
+	}
 	for i := range c.s.Devices {
 		d, path := &c.s.Devices[i], index("devices", i)
 		switch {
@@ -301,11 +318,7 @@ func (c *checker) realNames() {
 		case d.Kind == KindBoard && d.Board != nil:
 			take(path+".board.nic", "interface", d.Board.NIC, "")
 		case d.Kind == KindSocket:
-			for _, p := range []string{d.Socket.Path, d.Socket.Remote} {
-				if p != "" && d.Socket.Path != d.Socket.Remote { // else that is said already
-					take(path+".socket", "socket", p, "")
-				}
-			}
+			sockets(path, d.Socket)
 		}
 	}
 }

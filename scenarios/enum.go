@@ -59,12 +59,15 @@ type BrokerKind string
 const (
 	BrokerModel   BrokerKind = "model"
 	BrokerTap     BrokerKind = "tap"
+	BrokerGateway BrokerKind = "gateway"
+	BrokerSocket  BrokerKind = "socket"
+	BrokerBoard   BrokerKind = "board"
 	BrokerCapture BrokerKind = "capture"
 )
 
 // Values returns the valid kinds of broker.
 func (BrokerKind) Values() []string {
-	return []string{string(BrokerModel), string(BrokerTap), string(BrokerCapture)}
+	return []string{string(BrokerModel), string(BrokerTap), string(BrokerGateway), string(BrokerSocket), string(BrokerBoard), string(BrokerCapture)}
 }
 
 // Point is a place where frames are recorded.

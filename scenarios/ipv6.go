@@ -117,7 +117,7 @@ func (s *Scenario) fillAddresses6() {
 	case b.Address6.IsValid():
 	case b.Tap != nil:
 		b.Address6 = b.Tap.Address6
-	case b.Kind == BrokerModel && s.Network6.IsValid():
+	case (b.Kind == BrokerModel || b.Kind == BrokerGateway) && s.Network6.IsValid():
 		b.Address6 = Prefix6{netip.PrefixFrom(after6(s.Network6.Masked().Addr(), 1), s.Network6.Bits())}
 	}
 	if !s.Network6.IsValid() || !b.Address6.IsValid() {
@@ -162,6 +162,8 @@ func (c *checker) network6() {
 		c.failf("network6", "write "+n.Masked().String(), "%s is an address in a network, not a network", n)
 	case s.Broker.Kind == BrokerTap:
 		c.failf("network6", "remove it, and set broker.tap.address6", "with a real broker the TAP's address says what the network is")
+	case s.Broker.Kind.AtEdge():
+		c.failf("network6", "remove it, and give broker and devices address6", "hilnet cannot give a real broker its address")
 	case s.Broker.Kind == BrokerCapture:
 		c.failf("network6", "remove it", "a recorded broker is reached by IPv4")
 	case s.Broker.Address6.IsValid() && !n.Contains(s.Broker.Address6.Addr()):
@@ -245,8 +247,8 @@ func (c *checker) device6(path string, d *Device, near netip.Prefix, what string
 		c.failf(path+".mtu", "write 1280 or more, or remove address6", "IPv6 wants packets of 1280 bytes to fit, and mtu is %d", d.MTU)
 	case !near.IsValid():
 		c.failf(path+".address6", "add network6: fd00::/64, or an address6 to the broker (and to tap, where it has one)", "the broker has no IPv6 address")
-	case d.Address6.SLAAC && c.s.Broker.Kind == BrokerTap:
-		c.failf(path+".address6", "write an address in "+near.Masked().String(), "nobody advertises a network at the TAP")
+	case d.Address6.SLAAC && c.s.Broker.Kind.AtEdge():
+		c.failf(path+".address6", "write an address in "+near.Masked().String(), "hilnet advertises no network where the broker is real")
 	case d.Address6.SLAAC && near.Bits() != slaacLen:
 		c.failf(path+".address6", "give the broker a network of 64 bits, or the device an address", "no address can be made of a network of %d bits", near.Bits())
 	case d.Address6.SLAAC && near.Addr().IsLinkLocalUnicast(), p.IsValid() && p.Addr().IsLinkLocalUnicast() && !near.Addr().IsLinkLocalUnicast():

@@ -29,6 +29,8 @@ type Outcome struct {
 	Switch SwitchOutcome `json:"switch" expr:"switch"`
 	// What passed the TAP interface, with a real broker.
 	Tap TapOutcome `json:"tap" expr:"tap"`
+	// What passed the gateway to this machine's own sockets.
+	Gateway GatewayOutcome `json:"gateway" expr:"gateway"`
 	// What went wrong and why, in words, by the moment at which it began.
 	Findings []Finding `json:"findings" expr:"-"`
 	// How many findings there are: kinds of trouble that a device had, however often.
@@ -178,6 +180,36 @@ type TapOutcome struct {
 	NoCarrier   int `json:"no_carrier" expr:"no_carrier"`
 }
 
+// GatewayOutcome counts what passed the gateway to this machine's own sockets
+// (counters event of the stage "gateway").
+type GatewayOutcome struct {
+	// TCP connections that devices asked for, and those that were made.
+	Requested int `json:"requested" expr:"requested"`
+	Opened    int `json:"opened" expr:"opened"`
+	// Of those that were not made: nobody takes connections there; there is no way
+	// there; it is not allowed; the gateway or this machine has as many as it takes.
+	Refused     int `json:"refused" expr:"refused"`
+	Unreachable int `json:"unreachable" expr:"unreachable"`
+	Prohibited  int `json:"prohibited" expr:"prohibited"`
+	Limited     int `json:"limited" expr:"limited"`
+	// Connections that were given up by the device before they were made.
+	GivenUp int `json:"given_up" expr:"given_up"`
+	// Connections that were open when the run ended, and the most at any moment.
+	OpenAtEnd int `json:"open_at_end" expr:"open_at_end"`
+	MaxOpen   int `json:"max_open" expr:"max_open"`
+	// Bytes given to this machine's sockets, and to the devices' TCP.
+	UpBytes   int `json:"up_bytes" expr:"up_bytes"`
+	DownBytes int `json:"down_bytes" expr:"down_bytes"`
+	// Bytes that had been taken from one side and not given to the other when their
+	// connection ended, each with a drop event.
+	Undelivered int `json:"undelivered" expr:"undelivered"`
+	// UDP: pairs of source and destination, datagrams to this machine's sockets and
+	// from them.
+	Flows         int `json:"flows" expr:"flows"`
+	Datagrams     int `json:"datagrams" expr:"datagrams"`
+	DatagramsBack int `json:"datagrams_back" expr:"datagrams_back"`
+}
+
 // PoolOutcome is how a device's packet pool fared (counters event of the stage
 // "pool" and pool.low and pool.empty events; each boot begins with a full pool).
 type PoolOutcome struct {
@@ -244,6 +276,8 @@ const (
 	StageSwitch = "switch"
 	// At a recorded broker: frames, sent, held, max_held_ns, foreign, not_sent.
 	StageRecording = "recording"
+	// At a broker that is a gateway: requested to datagrams_back.
+	StageGateway = "gateway"
 )
 
 // The names of the Values of counters events.
@@ -289,4 +323,20 @@ const (
 	ValueWritten       = "written"
 	ValueWriteFailed   = "write_failed"
 	ValueNoCarrier     = "no_carrier"
+
+	ValueRequested     = "requested"
+	ValueOpened        = "opened"
+	ValueRefused       = "refused"
+	ValueUnreachable   = "unreachable"
+	ValueProhibited    = "prohibited"
+	ValueLimited       = "limited"
+	ValueGivenUp       = "given_up"
+	ValueOpenAtEnd     = "open_at_end"
+	ValueMaxOpen       = "max_open"
+	ValueUpBytes       = "up_bytes"
+	ValueDownBytes     = "down_bytes"
+	ValueUndelivered   = "undelivered"
+	ValueFlows         = "flows"
+	ValueDatagrams     = "datagrams"
+	ValueDatagramsBack = "datagrams_back"
 )

@@ -175,7 +175,7 @@ type Will struct {
 
 // Broker is what the devices connect to.
 type Broker struct {
-	// model: hilnet's broker. tap: a real one, reached through a TAP interface of this machine; needs clock real. capture: the peer of a recording, which sends to the only device what was recorded, segment by segment.
+	// model: hilnet's broker. Real ones, with clock real: tap: reached through a TAP interface of this machine. gateway: reached by this machine's own sockets, without any rights. socket: in an emulator at a unix socket. board: on a board at a network interface of this machine. capture: the peer of a recording, which sends to the only device what was recorded, segment by segment.
 	Kind BrokerKind `yaml:"kind" default:"model"`
 	// IPv4 address and prefix length that the devices connect to. Default: 10.0.0.1/24, with kind tap the TAP's own address.
 	Address netip.Prefix `yaml:"address" alt:"10.0.0.99/24"`
@@ -195,7 +195,13 @@ type Broker struct {
 	KeepState bool `yaml:"keep_state" default:"false" alt:"true"`
 	// The TAP interface, with kind tap only.
 	Tap *Tap `yaml:"tap"`
-	// A program that runs during the run, in the namespace of the TAP, such as a broker of your own. With kind tap only.
+	// The gateway, with kind gateway only.
+	Gateway *Gateway `yaml:"gateway"`
+	// The socket, with kind socket only.
+	Socket *DeviceSocket `yaml:"socket"`
+	// The board, with kind board only.
+	Board *Board `yaml:"board"`
+	// A program that runs during the run, in the namespace of the TAP if there is one, such as a broker of your own. With a real broker only.
 	Exec *Exec `yaml:"exec"`
 	// The recording, with kind capture only.
 	Capture *Recording `yaml:"capture"`

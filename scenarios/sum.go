@@ -10,7 +10,7 @@ import (
 
 // Outcome returns what the events so far came to. The Tally goes on counting.
 func (t *Tally) Outcome() *Outcome {
-	o := &Outcome{Duration: t.duration, Drops: t.drops.clone(), Switch: t.net, Tap: t.tap, firsts: map[string][]Moment{}}
+	o := &Outcome{Duration: t.duration, Drops: t.drops.clone(), Switch: t.net, Tap: t.tap, Gateway: t.gate, firsts: map[string][]Moment{}}
 	if o.Duration == 0 {
 		o.Duration = time.Duration(t.last.T)
 	}

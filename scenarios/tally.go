@@ -35,6 +35,7 @@ type Tally struct {
 	others deviceTally
 	net    SwitchOutcome
 	tap    TapOutcome
+	gate   GatewayOutcome
 	last   trace.Event // its T is the length of a run that has no end event
 }
 

@@ -5,7 +5,7 @@ import "hilnet/trace"
 // nodeTap is the node of a TAP's counters; their stage is the interface's name.
 const nodeTap = "tap"
 
-// part takes a counters event of a NIC, the switch or the TAP, and reports
+// part takes a counters event of a NIC, the switch, the TAP or the gateway, and reports
 // whether it is one.
 func (t *Tally) part(e *trace.Event) bool {
 	i, isDevice := t.names[e.Node]
@@ -23,6 +23,13 @@ func (t *Tally) part(e *trace.Event) bool {
 		take(e, into{ValueRead, &p.Read}, into{ValueDelivered, &p.Delivered}, into{ValueBacklog, &p.Backlog},
 			into{ValueKernelDropped, &p.KernelDropped}, into{ValuePut, &p.Put}, into{ValueWritten, &p.Written},
 			into{ValueWriteFailed, &p.WriteFailed}, into{ValueNoCarrier, &p.NoCarrier})
+	case !isDevice && e.Stage == StageGateway:
+		g := &t.gate
+		take(e, into{ValueRequested, &g.Requested}, into{ValueOpened, &g.Opened}, into{ValueRefused, &g.Refused},
+			into{ValueUnreachable, &g.Unreachable}, into{ValueProhibited, &g.Prohibited}, into{ValueLimited, &g.Limited},
+			into{ValueGivenUp, &g.GivenUp}, into{ValueOpenAtEnd, &g.OpenAtEnd}, into{ValueMaxOpen, &g.MaxOpen},
+			into{ValueUpBytes, &g.UpBytes}, into{ValueDownBytes, &g.DownBytes}, into{ValueUndelivered, &g.Undelivered},
+			into{ValueFlows, &g.Flows}, into{ValueDatagrams, &g.Datagrams}, into{ValueDatagramsBack, &g.DatagramsBack})
 	default:
 		return false
 	}

@@ -195,17 +195,17 @@ func (c *checker) brokerTLS() {
 
 func (c *checker) deviceTLS(path string, d *Device, t *DeviceTLS) {
 	c.versions(path, t.MinVersion, t.MaxVersion)
-	tap := c.s.Broker.Kind == BrokerTap
+	beyond := c.s.Broker.Kind.Real()
 	for _, k := range []struct {
 		key string
 		set bool
 	}{{"ca_file", t.CAFile != ""}, {"cert_file", t.CertFile != ""}, {"key_file", t.KeyFile != ""}} {
-		if k.set && !tap {
+		if k.set && !beyond {
 			c.failf(join(path, k.key), "remove it; certificate: says what the device has", "keys and certificates for a model broker are made for the run")
 		}
 	}
 	switch {
-	case !tap:
+	case !beyond:
 	case t.CAFile == "":
 		c.failf(path, "add ca_file: ca.pem", "%s must know whom to trust: it has no ca_file", d.Name)
 	case t.Certificate != CertNone:

@@ -97,6 +97,8 @@ type Conn struct {
 	remote      netip.AddrPort
 	established bool
 	ended       bool // OnClosed was called, or Close or Abort
+	eof         bool // the peer has closed its direction
+	shut        bool // CloseWrite was called
 	released    bool // the endpoint is gVisor's alone
 	full        bool // a Write took less than it was given
 
@@ -107,7 +109,9 @@ type Conn struct {
 	onConnected func()
 	onData      func([]byte)
 	onClosed    func(error)
+	onLost      func(error)
 	onWritable  func()
+	onReleased  func()
 }
 
 // Dial begins a connection. OnConnected or OnClosed tells how that ends. The
@@ -181,6 +185,10 @@ func (c *Conn) OnData(fn func(data []byte)) {
 // made. It is not called after Close or Abort.
 func (c *Conn) OnClosed(fn func(err error)) { c.onClosed = fn }
 
+// OnLost sets what is called once when a connection whose peer had closed its
+// direction, so that OnClosed was called, is lost afterwards.
+func (c *Conn) OnLost(fn func(err error)) { c.onLost = fn }
+
 // OnWritable sets what is called when there is room again after a Write that
 // took less than it was given.
 func (c *Conn) OnWritable(fn func()) { c.onWritable = fn }
@@ -214,6 +222,17 @@ func (c *Conn) Write(data []byte) int {
 	return int(n)
 }
 
+// CloseWrite ends our direction: what was written is still sent, then FIN. The
+// peer's goes on.
+func (c *Conn) CloseWrite() {
+	if c.released || c.host.closed {
+		return
+	}
+	c.shut = true
+	// A connection that is lost already says so by OnClosed or OnLost.
+	c.host.enter(func() { _ = c.ep.Shutdown(tcpip.ShutdownWrite) })
+}
+
 // Close ends the stream: what was written is still sent, then FIN. If data has
 // arrived that was not read, the connection is reset instead (RFC 2525 2.17).
 func (c *Conn) Close() {
@@ -232,6 +251,9 @@ func (c *Conn) Abort() {
 // end gives the endpoint up. how closes it.
 func (c *Conn) end(how func(tcpip.Endpoint)) {
 	c.ended, c.released = true, true
+	if c.onReleased != nil {
+		c.onReleased()
+	}
 	if c.host.closed {
 		return
 	}
@@ -276,7 +298,13 @@ func (c *Conn) ready() {
 		}
 	}
 	c.read()
-	if c.full && !c.ended && c.ep.Readiness(waiter.WritableEvents) != 0 {
+	// A RST in CLOSE-WAIT closes (tcp/connect.go, handleReset), as our own FIN's ACK does.
+	if s := c.state(); c.eof && !c.released && c.onLost != nil && (s == tcp.StateError || s == tcp.StateClose && !c.shut) {
+		fn := c.onLost
+		c.onLost = nil
+		fn(wrap(fmt.Sprintf("connection to %v", c.remote), orAborted(c.ep.LastError())))
+	}
+	if c.full && (!c.ended || c.eof) && !c.released && c.ep.Readiness(waiter.WritableEvents) != 0 {
 		c.full = false
 		if c.onWritable != nil {
 			c.onWritable()
@@ -302,6 +330,7 @@ func (c *Conn) read() {
 				c.lost(c.ep.LastError())
 				return
 			}
+			c.eof = true
 			c.finish(io.EOF)
 			return
 		default:
@@ -316,10 +345,15 @@ func (c *Conn) read() {
 
 // lost ends the connection because gVisor has.
 func (c *Conn) lost(err tcpip.Error) {
+	c.finish(wrap(fmt.Sprintf("connection to %v", c.remote), orAborted(err)))
+}
+
+// orAborted is the cause of a lost connection, which gVisor may have forgotten.
+func orAborted(err tcpip.Error) tcpip.Error {
 	if err == nil {
-		err = &tcpip.ErrConnectionAborted{}
+		return &tcpip.ErrConnectionAborted{}
 	}
-	c.finish(wrap(fmt.Sprintf("connection to %v", c.remote), err))
+	return err
 }
 
 func (c *Conn) finish(err error) {

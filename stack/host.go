@@ -44,7 +44,8 @@ type Host struct {
 	dev     netdev
 	clock   *clock
 	arp     arpCache
-	inet6   *inet6 // nil without IPv6
+	inet6   *inet6      // nil without IPv6
+	forward *forwarding // nil: it is nobody's gateway
 	pings   []*ping
 	pingSeq uint16
 	ipID    uint16

@@ -78,7 +78,7 @@ func (h *Host) arriveIPv4(l *wire.Layers, frame []byte, id uint64, packet *nic.P
 	}
 	dst := l.IPv4.Dst()
 	broadcast := h.isBroadcast(dst)
-	if dst != h.Addr() && !broadcast {
+	if dst != h.Addr() && !broadcast && !h.forward.takes(dst) {
 		return refuse("ip", trace.DropNotForUs, dst.String())
 	}
 	if src := l.IPv4.Src(); src == h.Addr() || src.IsMulticast() || h.isBroadcast(src) {
@@ -89,11 +89,17 @@ func (h *Host) arriveIPv4(l *wire.Layers, frame []byte, id uint64, packet *nic.P
 			// nx_ip_fragment_enable is not called by default.
 			return refuse("ip", trace.DropUnknown, "IP fragment")
 		}
+		if h.forward != nil && l.Protocol == wire.ProtocolUDP {
+			return refuse("ip", trace.DropUnknown, "a UDP datagram in fragments")
+		}
 		h.deliverIP(frame, id, false)
 		return false
 	}
 	switch l.Protocol {
 	case wire.ProtocolICMP:
+		if dst != h.Addr() && !broadcast {
+			return refuse("icmp", trace.DropUnknown, "ICMP to "+dst.String()+": a gateway carries TCP and UDP")
+		}
 		if !l.ICMPv4.ChecksumOK(l.Payload) {
 			return refuse("icmp", trace.DropChecksum, "ICMP")
 		}
@@ -107,6 +113,15 @@ func (h *Host) arriveIPv4(l *wire.Layers, frame []byte, id uint64, packet *nic.P
 			return refuse("tcp", trace.DropChecksum, "TCP")
 		}
 		return h.arriveTCP(l, frame, id, packet)
+	case wire.ProtocolUDP:
+		switch {
+		case h.forward == nil || broadcast:
+		case !l.UDP.ChecksumOK(l.IPv4.Src(), dst, l.Payload):
+			return refuse("udp", trace.DropChecksum, "UDP")
+		default:
+			h.forward.datagram(l, frame, id)
+			return false
+		}
 	}
 	return refuse("ip", trace.DropUnknown, wire.Summary(frame))
 }
@@ -114,6 +129,9 @@ func (h *Host) arriveIPv4(l *wire.Layers, frame []byte, id uint64, packet *nic.P
 // arriveTCP gives a segment to gVisor, and its packet to the PacketSocket that
 // it belongs to.
 func (h *Host) arriveTCP(l *wire.Layers, frame []byte, id uint64, packet *nic.Packet) (kept bool) {
+	if h.forward != nil && h.forward.arriveTCP(l, frame, id) {
+		return false
+	}
 	s := h.sockets[flow{netip.AddrPortFrom(l.Src(), l.TCP.SrcPort()), netip.AddrPortFrom(l.Dst(), l.TCP.DstPort())}]
 	if s != nil && s.refuses(l.TCP, l.Payload) {
 		h.drop("tcp", DropWindow, id, len(frame), wire.Summary(frame))

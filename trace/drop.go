@@ -38,6 +38,15 @@ const (
 	DropSocketWrite   DropReason = "socket_write"
 	DropExecOutput    DropReason = "exec_output"
 
+	// Of the gateway to the machine's own sockets.
+	DropGatewayRefused     DropReason = "gateway_refused"
+	DropGatewayUnreachable DropReason = "gateway_unreachable"
+	DropGatewayProhibited  DropReason = "gateway_prohibited"
+	DropGatewayLimit       DropReason = "gateway_limit"
+	DropGatewayFiles       DropReason = "gateway_files"
+	DropGatewayQueue       DropReason = "gateway_queue"
+	DropGatewayUndelivered DropReason = "gateway_undelivered"
+
 	// Of the impairments of a link.
 	DropDelayFull DropReason = "delay_full"
 	DropCoDel     DropReason = "codel"
@@ -122,6 +131,13 @@ var explanations = []Explanation{
 	{string(DropSocketBacklog), "More frames waited at the socket, for the loop or for the program at the other side, than it keeps.", "package tap/socket, MaxBacklog"},
 	{string(DropSocketClosed), "Nobody was at the other side of the socket.", "QEMU: -netdev stream and dgram"},
 	{string(DropSocketWrite), "The frame could not be written to the socket, or is none.", "QEMU net/stream.c, net/dgram.c"},
+	{string(DropGatewayRefused), "Nobody takes connections where the gateway was to lead: the device got a RST, or for UDP an ICMP error.", "RFC 9293 3.10.7.1; broker: gateway"},
+	{string(DropGatewayUnreachable), "The machine found no way to where the gateway was to lead, or no such name: the device got an ICMP error.", "RFC 1812 5.2.7.1; broker: gateway"},
+	{string(DropGatewayProhibited), "The gateway may not lead there: the device got the ICMP error \"administratively prohibited\".", "RFC 1812 5.2.7.1; broker: gateway, allow"},
+	{string(DropGatewayLimit), "The gateway has as many connections, ports or flows as it takes, or the machine has no more local ports: the device got a RST.", "broker: gateway, connections; package stack/gateway"},
+	{string(DropGatewayFiles), "The machine has no descriptor for another connection: the device got a RST.", "getrlimit(2), RLIMIT_NOFILE; ulimit -n"},
+	{string(DropGatewayQueue), "Too many UDP datagrams waited in the gateway.", "package stack/gateway, MaxDatagrams"},
+	{string(DropGatewayUndelivered), "What the gateway had taken from one side and not given to the other when the connection ended; len is how many bytes.", "package stack/gateway"},
 	{string(DropExecOutput), "A program that the scenario runs printed more than the trace takes: up to 10,000 lines a second.", "scenario: exec"},
 	{string(DropSessionQueue), "The session's queue of messages was full.", "broker: max_queued"},
 	{string(DropRetainedFull), "The broker keeps no more retained messages.", "broker: max_retained"},

@@ -94,6 +94,11 @@ const (
 
 	// What is at the other side of a socket came or went: Stage (the socket), Text.
 	KindEdge Kind = "edge"
+	// A TCP connection has come up through the gateway to the machine's own sockets: Client, Count (its number),
+	// Text (who, where to, the machine's socket).
+	KindGatewayOpen Kind = "gateway.open"
+	// A connection through the gateway has ended: Client, Count (its number), Values (bytes each way), Text (why).
+	KindGatewayClose Kind = "gateway.close"
 	// A program that the scenario runs began: Count (its how manieth start), Text (the command).
 	KindExecStart Kind = "exec.start"
 	// A program printed a line: Stage ("stdout" or "stderr"), Text, Len (of the line, if it was cut).

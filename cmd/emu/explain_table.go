@@ -149,6 +149,8 @@ var kindTexts = []struct {
 	{trace.KindMatch, "A rule of a link chose a message or a frame; text says what it is and what happens to it."},
 	{trace.KindUnread, "A rule for MQTT messages cannot see them in a connection, as it carries TLS or something else, or where they begin was lost; text says which."},
 	{trace.KindEdge, "What is at the other side of a socket came or went; text says which."},
+	{trace.KindGatewayOpen, "A TCP connection has come up through the gateway to this machine's own sockets; count is its number, text says whose and where to."},
+	{trace.KindGatewayClose, "A TCP connection through the gateway has ended; count is its number, text says why, up_bytes and down_bytes what it carried."},
 	{trace.KindExecStart, "A program that the scenario runs began; count is the number of the start, from 1."},
 	{trace.KindExecOutput, "A program that the scenario runs printed a line; stage says where to."},
 	{trace.KindExecExit, "A program that the scenario runs ended; status is its exit status, or 128 and the number of the signal that ended it."},
