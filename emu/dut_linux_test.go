@@ -218,6 +218,15 @@ func TestRunTheScenarioOfTheEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	limitFiles(t)
+	linktest.NoLeaks(t)
+	freePort(t) // the runtime's own descriptors
+	open := openFiles(t)
+	defer func() {
+		if left := openFiles(t); left > open {
+			t.Errorf("%d descriptors were open before, %d are now", open, left)
+		}
+	}()
 	fmt.Println("begins")
 	result, err := emu.Run(context.Background(), sc, emu.Options{Out: filepath.Dir(path)})
 	if err != nil {

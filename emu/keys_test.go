@@ -43,7 +43,7 @@ var keyElsewhere = map[string]string{
 	"speed":                         "TestClockAndSpeedSetThePace",
 	"include":                       "TestAnIncludedFileAddsAndTheIncludingOneWins in package scenarios",
 	"devices[].gateway":             "TestTheKeysOfATapReachTheKernel",
-	"broker.kind":                   "TestTheKeysOfATapReachTheKernel, TestARecordedBrokerAnswersAsItDid",
+	"broker.kind":                   "TestTheKeysOfATapReachTheKernel, TestTheKeysOfAGatewayAreFelt, TestARecordedBrokerAnswersAsItDid",
 	"broker.tap":                    "TestTheKeysOfATapReachTheKernel",
 	"broker.tap.name":               "TestTheKeysOfATapReachTheKernel",
 	"broker.tap.address":            "TestTheKeysOfATapReachTheKernel",
@@ -76,6 +76,17 @@ var keyElsewhere = map[string]string{
 	"broker.exec":                   "TestARealClientAndARealBroker",
 	"broker.exec.command":           "TestARealClientAndARealBroker",
 	"oracles.arp_unanswered":        "TestADeviceThatAnswersNoARPIsFound",
+	"broker.gateway":                "TestTheKeysOfAGatewayAreFelt",
+	"broker.gateway.to":             "TestTheKeysOfAGatewayAreFelt",
+	"broker.gateway.allow":          "TestTheKeysOfAGatewayAreFelt",
+	"broker.gateway.connections":    "TestTheKeysOfAGatewayAreFelt",
+	"broker.gateway.idle":           "TestTheKeysOfAGatewayAreFelt",
+	"broker.socket":                 "TestABrokerBehindASocket",
+	"broker.socket.mode":            "TestABrokerBehindASocket",
+	"broker.socket.path":            "TestABrokerBehindASocket",
+	"broker.socket.remote":          "TestABrokerBehindASocket",
+	"broker.board":                  "TestABrokerOnABoard",
+	"broker.board.nic":              "TestABrokerOnABoard",
 }
 
 var keyApps = map[string]App{

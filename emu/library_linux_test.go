@@ -12,6 +12,7 @@ func TestTheLibrarysRealDevicesPass(t *testing.T) {
 	for name, needs := range map[string][]string{
 		"hil-linux":     {"tun", "netns", "mosquitto_pub"},
 		"hil-mosquitto": {"tun", "netns", "mosquitto", "mosquitto_pub"},
+		"hil-gateway":   {"mosquitto"},
 		"hil-qemu":      {"qemu-system-x86_64", linktest.NeedIPXE},
 	} {
 		t.Run(name, func(t *testing.T) {
