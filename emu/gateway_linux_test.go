@@ -378,7 +378,7 @@ name: gateway-keys
 clock: real
 duration: 1200ms
 devices:
-  - {name: a, mqtt: {wait: 300ms}, app: near}
+  - {name: a, mqtt: {wait: 300ms, client_id: "a CASE"}, app: near}
   - {name: b, mqtt: {wait: 300ms}, gateway: 10.0.0.1, app: far}
 broker: {kind: gateway, port: PORT}
 `
@@ -395,7 +395,7 @@ func TestTheKeysOfAGatewayAreFelt(t *testing.T) {
 		task.Sleep(100 * time.Millisecond)
 		c.Connect(netip.MustParseAddrPort("192.0.2.7:8883"), 60, true, 30)
 	}
-	for _, c := range []struct{ keys, want string }{
+	for i, c := range []struct{ keys, want string }{
 		{"", "opened 1, refused 0, prohibited 1, limited 0, disconnects 0"},
 		{fmt.Sprintf(", gateway: {to: \"localhost:%d\"}", other), "opened 1, refused 0, prohibited 1, limited 0, disconnects 0"},
 		{fmt.Sprintf(", gateway: {to: \"localhost:%d\"}", nobody), "opened 0, refused 1, prohibited 1, limited 0, disconnects 0"},
@@ -405,7 +405,7 @@ func TestTheKeysOfAGatewayAreFelt(t *testing.T) {
 	} {
 		t.Run(c.keys, func(t *testing.T) {
 			t.Parallel()
-			text := strings.NewReplacer("PORT}", strconv.Itoa(port)+c.keys+"}").Replace(gatewayKeys)
+			text := strings.NewReplacer("CASE", strconv.Itoa(i), "PORT}", strconv.Itoa(port)+c.keys+"}").Replace(gatewayKeys)
 			r, err := emu.Run(t.Context(), scenario(t, text), emu.Options{Apps: map[string]emu.App{"near": near, "far": far}})
 			if err != nil {
 				t.Fatal(err)
