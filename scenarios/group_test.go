@@ -95,7 +95,7 @@ func TestGroupsAreBounded(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "more than 200000 devices") {
 		t.Errorf("%v", err)
 	}
-	if took := time.Since(began); took > 20*time.Second {
+	if took := time.Since(began); took > 3*time.Minute { // seconds, unless the machine has much else to do
 		t.Errorf("it took %v to say so", took)
 	}
 }
