@@ -23,6 +23,7 @@ var readers = [][]string{
 	{"merge", "FILE", "FILE", "-o", "OUT", "--accept-loss"},
 	{"compare", "FILE", "FILE"},
 	{"anonymize", "FILE", "-o", "OUT"},
+	{"play", "FILE", "--as", "broker", "--plan", "--synthetic"},
 }
 
 // offset is how an error names the place.

@@ -48,8 +48,8 @@ func measure(t *testing.T, args ...string) (bytes int64, code int) {
 }
 
 // A hostile capture: each connection opens, announces a client with a long name,
-// publishes long topics that nobody acknowledges, and sends data behind a hole.
-func hostile(t *testing.T, connections int) string {
+// publishes long topics that nobody acknowledges, and, if hole, sends data behind a hole.
+func hostile(t *testing.T, connections int, hole bool) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "hostile.pcap")
 	f, err := os.Create(path)
@@ -82,7 +82,9 @@ func hostile(t *testing.T, connections int) string {
 		if i%8 == 0 { // the others are connections without data
 			id := binary.BigEndian.AppendUint16(nil, uint16(i)|1)
 			send(wire.TCPAck, 100, connect+publish[:len(publish)-2]+string(id))
-			send(wire.TCPAck, 100_000, strings.Repeat("x", 1400))
+			if hole {
+				send(wire.TCPAck, 100_000, strings.Repeat("x", 1400))
+			}
 		}
 	}
 	if err := w.Flush(); err != nil {
@@ -103,14 +105,15 @@ func TestMemoryIsBoundedWhateverTheCapture(t *testing.T) {
 	if os.Getenv(linktest.SoakEnv) != "" {
 		connections = 1_000_000
 	}
-	path := hostile(t, connections)
+	path := hostile(t, connections, true)
 	out := filepath.Join(t.TempDir(), "out.pcapng")
 	for _, args := range [][]string{
 		{"analyze", path}, {"analyze", "--json", path}, {"info", path},
+		{"play", path, "--as", "client", "--plan"}, {"play", path, "--as", "client", "--plan", "--json"},
 		{"convert", path, "-o", out}, {"cut", path, "-o", out, "--frames", "2-"}, {"merge", path, path, "-o", out},
 	} {
 		used, code := measure(t, args...)
-		t.Logf("%s: %d MiB", strings.Join(args[:1], " "), used>>20)
+		t.Logf("%s: %d MiB, exit %d", strings.Join(append(args[:1:1], args[2:]...), " "), used>>20, code)
 		if used > memoryBound || code == exitUsage {
 			t.Errorf("%v: %d MiB, exit %d", args, used>>20, code)
 		}
@@ -122,6 +125,23 @@ func TestMemoryIsBoundedWhateverTheCapture(t *testing.T) {
 		if used > 4*memoryBound {
 			t.Errorf("%v: %d MiB", args, used>>20)
 		}
+	}
+}
+
+// A play of as many tiny conversations as there may be, out of many more, takes no more.
+func TestAPlayOfManyTinyConversationsIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has its own memory")
+	}
+	connections := 4_000 // of which every eighth speaks
+	if os.Getenv(linktest.SoakEnv) != "" {
+		connections = 1_000_000
+	}
+	path := hostile(t, connections, false)
+	used, code := measure(t, "play", path, "--as", "client", "--against", "model", "--timing", "fast", "--wait", "1s")
+	t.Logf("%d connections: %d MiB, exit %d", connections, used>>20, code)
+	if used > 4*memoryBound || code != exitFail { // nobody answers what was sent twice under one name
+		t.Errorf("%d MiB, exit %d", used>>20, code)
 	}
 }
 
@@ -146,11 +166,11 @@ func TestSparseFilesCostNothing(t *testing.T) {
 		if err := os.Truncate(path, size+24); err != nil {
 			t.Fatal(err)
 		}
-		for _, command := range []string{"info", "analyze"} {
-			used, code := measure(t, command, path)
-			t.Logf("%s of %d MiB of %s: %d MiB", command, size>>20, kind, used>>20)
+		for _, command := range [][]string{{"info"}, {"analyze"}, {"play", "--as", "client", "--plan"}} {
+			used, code := measure(t, append(command, path)...)
+			t.Logf("%v of %d MiB of %s: %d MiB", command, size>>20, kind, used>>20)
 			if used > memoryBound || (code != exitPass) != (kind == "pcapng") {
-				t.Errorf("%s %s: %d MiB, exit %d", command, kind, used>>20, code)
+				t.Errorf("%v %s: %d MiB, exit %d", command, kind, used>>20, code)
 			}
 		}
 	}

@@ -115,8 +115,10 @@ func TestBytesArriveWholeOverALossyWay(t *testing.T) {
 		"down only":      func(up bool, n int) bool { return !up && n%4 == 1 },
 		"the beginnings": func(_ bool, n int) bool { return n == 2 || n == 3 || n == 4 },
 	} {
-		for _, dials := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, host dials %v", name, dials), func(t *testing.T) {
+		for _, n := range []int{0, 1, 2, 3} {
+			dials, facts := n < 2, facts
+			facts.SACK = n%2 == 1
+			t.Run(fmt.Sprintf("%s, host dials %v, SACK %v", name, dials, facts.SACK), func(t *testing.T) {
 				b := newBench(t)
 				b.lose = lose
 				sent := pattern(60_000)

@@ -37,7 +37,7 @@ func (c *Conn) take(t wire.TCP, payload []byte) {
 		}
 	}
 	c.acknowledged(t, len(payload))
-	if c.state == stateClosed {
+	if c.state != stateOpen { // closed, or our SYN,ACK was not acknowledged: nobody is there to take it
 		return
 	}
 	if len(payload) > 0 || flags&wire.TCPFin != 0 {
