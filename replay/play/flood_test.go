@@ -110,3 +110,46 @@ func TestWhatComesInAnotherOrderIsFound(t *testing.T) {
 		t.Errorf("%s %+v %v", r.Verdict, r.Received, r.Conversations[0].Differences)
 	}
 }
+
+// Without regard to the clock, a client that publishes still comes after the one that
+// subscribes.
+func TestFastConversationsBeginInTheirOrder(t *testing.T) {
+	const ms = time.Millisecond
+	one := func(id uint64, begin time.Duration, packets ...[]byte) *script.Conversation {
+		c := &script.Conversation{ID: id, Version: 4, After: -1, Begin: begin, Open: begin, Flags: script.Flags{OneSided: true}}
+		for i, raw := range packets {
+			at := begin + time.Duration(i+1)*ms
+			c.Events = append(c.Events, script.Event{From: script.Client, Kind: script.Message, Type: codec.Type(raw[0] >> 4), Raw: raw, At: at, Ready: at,
+				Frame: uint64(i + 1), Cause: i - 1, Rule: script.RuleSequence, Segments: []int{len(raw)}})
+		}
+		return c
+	}
+	connect := script.Fields{Type: codec.CONNECT, Connect: script.Connect{Protocol: []byte("MQTT"), Level: 4, Flags: 2, ClientID: []byte("x")}}
+	subscribe := script.Fields{Type: codec.SUBSCRIBE, Flags: 2, ID: 1, HasID: true, Filters: []script.Filter{{Topic: []byte("a")}}}
+	publish := script.Fields{Type: codec.PUBLISH, Topic: []byte("a")}
+	first := connect.Append(nil, 4)
+	s := &script.Script{Conversations: []*script.Conversation{
+		one(1, 0, first, subscribe.Append(nil, 4)), one(2, 50*ms, first, publish.Append(nil, 4)), one(3, 60*ms, first, publish.Append(nil, 4)),
+	}}
+	loop := sim.NewLoop(sim.Config{})
+	defer loop.Close()
+	var order []codec.Type
+	p := &pipe{loop: loop, delay: 10 * ms, tap: func(_ int, data []byte) []byte {
+		order = append(order, codec.Type(data[0]>>4))
+		return data
+	}, accept: func(play.Conn) *play.Events { return &play.Events{Data: func([]byte) {}, Closed: func(error) {}} }}
+	player, err := play.New(play.Config{Loop: loop, Script: s, As: script.Client, Network: p, Timing: play.Fast})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := player.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := loop.Run(sim.Time(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	want := []codec.Type{codec.CONNECT, codec.SUBSCRIBE, codec.CONNECT, codec.PUBLISH, codec.CONNECT, codec.PUBLISH}
+	if fmt.Sprint(order) != fmt.Sprint(want) || player.Report().Sent.Sent != 6 {
+		t.Errorf("%v", order)
+	}
+}

@@ -29,6 +29,7 @@ type Player struct {
 	// clientNumber counts the clients, by recorded client identifier.
 	clientNumber map[string]int
 	accepting    *sim.Timer
+	line         line
 	strangers    int // connections beyond the script
 	sentBytes    int
 	done         bool
@@ -89,16 +90,18 @@ func (p *Player) Start() error {
 		return nil
 	}
 	p.base, p.based = p.began, true
+	var inLine []*session
 	for _, s := range p.sessions {
 		if before := p.byIndex[s.of.After]; s.of.After >= 0 && before != nil && p.cfg.Timing != Absolute {
 			continue // it begins when that one has ended
 		}
-		at := p.schedule(s.of.Begin)
 		if p.cfg.Timing == Fast {
-			at = p.began
+			inLine = append(inLine, s)
+			continue
 		}
-		p.cfg.Loop.At(at, s.begin)
+		p.cfg.Loop.At(p.schedule(s.of.Begin), s.begin)
 	}
+	p.queue(inLine)
 	return nil
 }
 
@@ -214,6 +217,7 @@ func (p *Player) nobody() {
 // ended goes on when a session has.
 func (p *Player) ended(s *session) {
 	p.left--
+	p.progress(s)
 	if p.accepting != nil {
 		p.accepting.ResetAfter(p.cfg.Accept)
 	}

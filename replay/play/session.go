@@ -51,6 +51,7 @@ type session struct {
 	highest    int             // of the peer's events that came
 
 	conn    Conn
+	behind  bool // somebody waits for it to come further: see line
 	begun   bool
 	open    bool // the connection is there
 	opened  sim.Time
@@ -181,6 +182,7 @@ func (s *session) hooks() *Events {
 
 func (s *session) now() sim.Time { return s.player.cfg.Loop.Now() }
 
+// connected hears that the connection is there.
 func (s *session) connected() {
 	s.open, s.opened = true, s.now()
 	s.report.Began = time.Duration(s.opened)
@@ -193,8 +195,8 @@ func (s *session) wait(d time.Duration) {
 	s.timer.Reset(s.waiting)
 }
 
-// advance sends what is due and sees what comes next.
-func (s *session) advance() {
+// forward sends what is due and sees what comes next.
+func (s *session) forward() {
 	if s.ended {
 		return
 	}
@@ -236,6 +238,12 @@ func (s *session) advance() {
 	if !s.ended {
 		s.rest()
 	}
+}
+
+// advance goes on, and lets others begin that wait for that.
+func (s *session) advance() {
+	s.forward()
+	s.player.progress(s)
 }
 
 // A batch is messages that go out at once, as those of one segment did.
