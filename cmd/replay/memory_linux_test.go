@@ -143,7 +143,7 @@ func TestAPlayOfManyTinyConversationsIsBounded(t *testing.T) {
 	path := hostile(t, connections, false)
 	used, code := measure(t, "play", path, "--as", "client", "--against", "model", "--timing", "fast", "--wait", "1s")
 	t.Logf("%d connections: %d MiB, exit %d", connections, used>>20, code)
-	if used > 4*memoryBound || code != exitFail { // nobody answers what was sent twice under one name
+	if used > 4*memoryBound || code > exitFail || connections > 100_000 && code != exitFail { // more than are played
 		t.Errorf("%d MiB, exit %d", used>>20, code)
 	}
 }
