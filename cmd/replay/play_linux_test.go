@@ -44,3 +44,22 @@ func TestAPlayerBehindATAPTalksToRealPrograms(t *testing.T) {
 		}
 	}
 }
+
+// So is it in TLS: as the client of a real broker, in either mode.
+func TestAPlayerBehindATAPSpeaksTLS(t *testing.T) {
+	linktest.Require(t, linktest.NeedTUN, linktest.NeedNetns, "mosquitto")
+	ns := linktest.Namespace(t)
+	ns.Run("ip", "tuntap", "add", "dev", "player0", "mode", "tap")
+	ns.Run("ip", "address", "add", "192.0.2.1/24", "dev", "player0")
+	ns.Run("ip", "link", "set", "player0", "up")
+	ca, cert, key := makeCertificates(t)
+	ns.Mosquitto(netip.MustParseAddrPort("192.0.2.1:8883"), "cafile "+ca, "certfile "+cert, "keyfile "+key)
+	file, _, _ := secrets(t)
+	for _, mode := range []string{"socket", "segment"} {
+		code, r, errs := callPlay(t, file, "--as", "client", "--against", "tap:player0", "--netns", ns.Path(), "--own", "192.0.2.2/24", "--to", "192.0.2.1:8883",
+			"--mode", mode, "--timing", "fast", "--ca", ca)
+		if code != exitPass || r.Verdict != play.Faithful || !r.TLS {
+			t.Errorf("%s: exit %d, %+v %s", mode, code, r, errs)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"hilnet/replay/script"
 	"hilnet/sim"
@@ -21,6 +22,7 @@ type HostNetwork struct {
 	address string
 	tls     *tls.Config // nil: without
 	failed  func(error)
+	shaking atomic.Int32    // clients that shake hands
 	ctx     context.Context // of handshakes
 	cancel  context.CancelFunc
 
@@ -178,7 +180,7 @@ func (n *HostNetwork) Listen(accept func(Conn) *Events) error {
 			}
 			n.post(func() { n.loop.After(handshakeTime, c.hurry) })
 			go func() {
-				err := c.shakeHands(tls.Server)
+				err := c.shakeHandsInTurn()
 				n.post(func() {
 					if err == nil {
 						c.accepted(accept)

@@ -54,6 +54,20 @@ func (c *hostConn) shakeHands(side func(net.Conn, *tls.Config) *tls.Conn) error 
 	return nil
 }
 
+// maxShaking bounds the clients that shake hands at once.
+const maxShaking = 256
+
+// shakeHandsInTurn is shakeHands for a client, of which not too many may come at once.
+func (c *hostConn) shakeHandsInTurn() error {
+	n := &c.network.shaking
+	defer n.Add(-1)
+	if n.Add(1) > maxShaking {
+		reset(c.raw)
+		return fmt.Errorf("TLS: %d clients shake hands already", maxShaking)
+	}
+	return c.shakeHands(tls.Server)
+}
+
 // hurry ends a handshake that takes too long.
 func (c *hostConn) hurry() {
 	c.mu.Lock()

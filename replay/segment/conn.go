@@ -73,20 +73,20 @@ type Conn struct {
 	timer    *sim.Timer
 
 	// Sending.
-	queue  []*out
-	una    uint32 // first byte without acknowledgement
-	end    uint32 // behind the queue
-	high   uint32 // behind what was ever sent
-	window uint32 // of the peer
-	scale  uint8  // of the peer's windows
-	mss    int
-	cwnd   int
-	dups   int
-	rto    time.Duration
-	srtt   time.Duration
-	rttvar time.Duration
-	finned bool // FIN is in the queue or was sent
-	recovery
+	queue    []*out
+	una      uint32 // first byte without acknowledgement
+	end      uint32 // behind the queue
+	high     uint32 // behind what was ever sent
+	window   uint32 // of the peer
+	scale    uint8  // of the peer's windows
+	mss      int
+	cwnd     int
+	dups     int
+	rto      time.Duration
+	srtt     time.Duration
+	rttvar   time.Duration
+	finned   bool // FIN is in the queue or was sent
+	recovery recovery
 
 	// Receiving.
 	heard   bool // the peer's SYN
