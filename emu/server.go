@@ -3,6 +3,7 @@ package emu
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -184,6 +185,9 @@ func (s *server) accept(c *stack.Conn) {
 		case s.conns[sc.id] == nil:
 		case sc.tls != nil && !sc.closing:
 			sc.tls.lost = true
+			if !errors.Is(err, io.EOF) {
+				err = fmt.Errorf("%w (%w)", err, io.ErrUnexpectedEOF) // TCP's end, not TLS's
+			}
 			sc.tls.pipe.Fail(err) // behind what has arrived
 		default:
 			s.ended(sc)

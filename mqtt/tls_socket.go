@@ -67,6 +67,9 @@ func (s *secureSocket) diagnose(err error) taskconn.Failure {
 	if errors.Is(err, errNoPacket) {
 		f.Cause = taskconn.CauseNoPacket
 	}
+	if f.Cause == taskconn.CauseTimeout {
+		f.Err = errors.New("nothing came in time")
+	}
 	return f
 }
 
