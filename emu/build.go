@@ -33,6 +33,9 @@ func (w *World) build() error {
 	for _, o := range w.watchers {
 		w.trace.Subscribe(o.add)
 	}
+	for _, v := range w.watches {
+		w.trace.Subscribe(v.event)
+	}
 	if w.files, err = w.newFiles(); err != nil {
 		return err
 	}
@@ -150,6 +153,7 @@ func (w *World) connect(device *scenarios.Device, network network, arrive link.S
 	w.links = append(w.links, l)
 	w.cables[l.Name] = l
 	w.watchOver(device, l.Link)
+	w.watchLink(l.Link)
 	reorder := w.secretDelay()
 	if !device.Model() {
 		reorder = edgeReorder

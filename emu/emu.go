@@ -101,6 +101,10 @@ type World struct {
 	matchers  []*match.Matcher
 	rules     []*timelineRule
 	watchers  []*Observation
+	watches   []*Watch
+	session   *Session        // nil: nothing is done by hand
+	ended     <-chan struct{} // closed when the caller wants no more
+	over      chan struct{}   // closed when the run is over
 	starters  []func() error
 	stoppers  []func() error
 	closers   []func() error
@@ -155,7 +159,7 @@ func New(sc *scenarios.Scenario, opt Options) (*World, error) {
 			return nil, fmt.Errorf("emu: device %q: there is no app %q: register it in Options.Apps", own.Devices[i].Name, name)
 		}
 	}
-	w := &World{sc: own, opt: opt}
+	w := &World{sc: own, opt: opt, over: make(chan struct{})}
 	if own.Broker.Kind == scenarios.BrokerCapture {
 		var err error
 		if w.recording, err = readRecording(own); err != nil {
@@ -170,6 +174,9 @@ func New(sc *scenarios.Scenario, opt Options) (*World, error) {
 	}
 	return w, nil
 }
+
+// Seed returns the seed of every random draw.
+func (w *World) Seed() uint64 { return w.sc.Seed }
 
 // Run runs a scenario from start to end: New and World.Run in one.
 func Run(ctx context.Context, sc *scenarios.Scenario, opt Options) (*Result, error) {
@@ -246,6 +253,7 @@ func (w *World) Run(ctx context.Context) (result *Result, err error) {
 	}
 	defer func() {
 		w.setState(worldEnded)
+		close(w.over)
 		closed := w.close()
 		if closed != nil && result != nil {
 			result.Verdict, result.Checks = Broken, nil
@@ -255,6 +263,7 @@ func (w *World) Run(ctx context.Context) (result *Result, err error) {
 	if err := w.build(); err != nil {
 		return nil, err
 	}
+	w.ended = ctx.Done()
 	stop := context.AfterFunc(ctx, func() { w.loop.Cancel(context.Cause(ctx)) })
 	defer stop()
 	runErr := w.loop.StartPacer()
@@ -306,6 +315,10 @@ func (w *World) close() error {
 		close(o.events)
 	}
 	w.watchers = nil
+	for _, v := range w.watches {
+		v.close()
+	}
+	w.watches = nil
 	return errors.Join(all...)
 }
 

@@ -58,7 +58,7 @@ func (w *World) newFiles() (*files, error) {
 		f.omit = sabotagedFrame
 	}
 	if w.opt.Out == "" {
-		return f, nil
+		return f, w.newSamples(f)
 	}
 	resolved, err := w.sc.Resolved()
 	if err != nil {

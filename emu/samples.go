@@ -33,11 +33,36 @@ type sampler struct {
 	held  map[string]uint64 // by the path of a stage; looked up only
 }
 
-// newSamples creates the file, if Options.Samples asks for it.
+// newSamples takes levels for those who want them: the file that Options.Samples
+// asks for, and who watches.
 func (w *World) newSamples(f *files) error {
-	if !w.opt.Samples {
+	if !w.opt.Samples && len(w.watches) == 0 {
 		return nil
 	}
+	s := &sampler{world: w, log: trace.NewLog(w.loop.Now), held: map[string]uint64{}}
+	for _, v := range w.watches {
+		s.log.Subscribe(v.sample)
+	}
+	if w.opt.Samples {
+		if err := w.newSampleFile(f, s.log); err != nil {
+			return err
+		}
+	}
+	step := max(time.Duration(w.sc.Duration)/sampleMoments, sampleLeast)
+	var timer *sim.Timer
+	timer = w.loop.NewTimer(func() {
+		s.take()
+		for _, v := range w.watches {
+			v.passed(w.loop.Now())
+		}
+		timer.Reset(w.loop.Now().Add(step))
+	})
+	timer.Reset(0)
+	return nil
+}
+
+// newSampleFile creates the file.
+func (w *World) newSampleFile(f *files, log *trace.Log) error {
 	out, err := createOutput(w.opt.Out, w.sc.Name+".samples.jsonl")
 	if err != nil {
 		return err
@@ -50,18 +75,10 @@ func (w *World) newSamples(f *files) error {
 	if err != nil {
 		return diskError(err)
 	}
-	s := &sampler{world: w, log: trace.NewLog(w.loop.Now), held: map[string]uint64{}}
-	s.log.Subscribe(func(e *trace.Event) {
+	log.Subscribe(func(e *trace.Event) {
 		f.samples.Write(e)
 		f.fail(f.samples.Err())
 	})
-	step := max(time.Duration(w.sc.Duration)/sampleMoments, sampleLeast)
-	var timer *sim.Timer
-	timer = w.loop.NewTimer(func() {
-		s.take()
-		timer.Reset(w.loop.Now().Add(step))
-	})
-	timer.Reset(0)
 	return nil
 }
 

@@ -181,25 +181,38 @@ func (w *World) occur(p *plan) {
 	case p.For == 0:
 		id = p.id // what is never undone takes the place of itself: no run holds more for it
 	}
-	var undo []func()
+	if back := w.perform(p, p.times, id, "", ""); back != nil && p.For > 0 {
+		w.loop.After(p.For.Std(), back)
+	}
+}
+
+// perform does the parts of a plan now and returns what undoes them, nil if
+// nothing does. Stage and suffix are for the events of what is done by hand.
+func (w *World) perform(p *plan, times, id int, stage, suffix string) (undo func()) {
+	var all []func()
 	for i, a := range p.parts {
-		w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: describe(a)})
+		text := describe(a)
+		if a.Do.Lasts() {
+			text += suffix
+		}
+		w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Stage: stage, Text: text})
 		if i == 0 {
 			w.labelled(a.Label)
 		}
-		if back := w.apply(a, p.times, id); back != nil {
-			undo = append(undo, func() {
-				w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Text: "end of " + describe(a)})
+		if back := w.apply(a, times, id); back != nil {
+			all = append(all, func() {
+				w.trace.Emit(trace.Event{Kind: trace.KindAction, Node: w.target(a), Stage: stage, Text: "end of " + text})
 				back()
 			})
 		}
 	}
-	if p.For > 0 && len(undo) > 0 {
-		w.loop.After(p.For.Std(), func() {
-			for _, back := range undo {
-				back()
-			}
-		})
+	if len(all) == 0 {
+		return nil
+	}
+	return func() {
+		for _, back := range all {
+			back()
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type decoder struct {
 	depth   int
 
 	literal  bool             // ${name} is not expanded
+	now      bool             // an action need not say when
 	unused   map[string]place // parameters of the main file that nothing used yet
 	expanded int              // bytes that parameters put into values
 }

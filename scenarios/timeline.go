@@ -170,6 +170,12 @@ func (k ActionKind) takes(key string) (takes, must bool) {
 	return slices.Contains(timeKeys, key), key == "do"
 }
 
+// Lasts reports whether the action may end again: whether it has the key for.
+func (k ActionKind) Lasts() bool {
+	takes, _ := k.takes("for")
+	return takes
+}
+
 // value returns the field that the key value sets, with its range.
 func (a *Action) value() (reflect.Value, field, bool) {
 	f := field{key: "value"}
@@ -235,7 +241,7 @@ func (d *decoder) action(n ast.Node, path string, v reflect.Value) {
 	switch {
 	case has("at") && has("after"):
 		d.fail(d.src.places[join(path, "after")], join(path, "after"), hint("remove one of them", "an action has either at or after"))
-	case has("at") || has("after"):
+	case has("at") || has("after") || d.now:
 	case has("every"):
 		a.At = a.Every
 	default:

@@ -97,14 +97,7 @@ func (c *checker) overlaps() {
 	t := c.s.Timeline
 	for i := range t {
 		for j := range i {
-			first, second := &t[j], &t[i]
-			if first.After != nil || second.After != nil || first.Every > 0 || second.Every > 0 {
-				continue
-			}
-			if second.At < first.At {
-				first, second = second, first
-			}
-			if first.For > 0 && second.At < first.At+first.For && c.sameTarget(first, second) {
+			if first, second, bad := c.overlap(&t[j], &t[i]); bad {
 				c.failf(index("timeline", i), "let one end before the other begins",
 					"%s at %s begins while %s from %s to %s is still on", second.Do, second.At, first.Do, first.At, first.At+first.For)
 				break
@@ -112,6 +105,29 @@ func (c *checker) overlaps() {
 		}
 	}
 }
+
+// overlap orders two actions and reports whether the first ends while the second
+// should hold.
+func (c *checker) overlap(a, b *Action) (first, second *Action, bad bool) {
+	if a.After != nil || b.After != nil || a.Every > 0 || b.Every > 0 {
+		return a, b, false
+	}
+	if b.At < a.At {
+		a, b = b, a
+	}
+	return a, b, a.For > 0 && b.At < a.At+a.For && c.sameTarget(a, b)
+}
+
+// Overlap reports whether two actions, as CheckAction has completed them, cannot
+// be in one timeline, as one ends while the other should hold.
+func (s *Scenario) Overlap(a, b *Action) bool {
+	_, _, bad := (&checker{s: s}).overlap(a, b)
+	return bad
+}
+
+// SameThing reports whether two actions change one and the same, so that the
+// later one takes the place of the earlier.
+func (s *Scenario) SameThing(a, b *Action) bool { return (&checker{s: s}).sameTarget(a, b) }
 
 func (c *checker) sameTarget(a, b *Action) bool {
 	nic := func(k ActionKind) bool { return k == LinkDown || k == TxError }

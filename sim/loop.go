@@ -44,6 +44,8 @@ type Pacer interface {
 	Wait(t Time) error
 	// Wake ends a Wait that is under way or the next one. Any goroutine may call it.
 	Wake()
+	// Hold calls wait; the real time that it takes is no time of the run.
+	Hold(wait func())
 	// Close releases the pacer.
 	Close() error
 }

@@ -80,6 +80,16 @@ func (l *Loop) StartPacer() error {
 	return l.pacer.Start()
 }
 
+// Hold stops the run in real time, within the event that calls it, for as long as
+// wait takes: that is no time of the run. Nothing but wait may happen meanwhile;
+// what is posted waits. In virtual time, where nobody waits, it panics.
+func (l *Loop) Hold(wait func()) {
+	if l.pacer == nil {
+		panic("sim: Hold on a loop in virtual time")
+	}
+	l.pacer.Hold(wait)
+}
+
 // Lateness returns how late events ran so far. In virtual time it is empty.
 func (l *Loop) Lateness() Lateness { return l.lateness }
 

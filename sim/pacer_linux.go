@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,7 +37,7 @@ func NewRealPacer(speed float64) (Pacer, error) {
 type linuxPacer struct {
 	tfd    int
 	speed  float64
-	origin int64 // CLOCK_MONOTONIC nanoseconds of Time zero
+	origin atomic.Int64 // CLOCK_MONOTONIC nanoseconds of Time zero
 
 	mu     sync.Mutex // guards the two below against Wake after Close
 	efd    int
@@ -52,16 +53,22 @@ func monotonic() int64 {
 }
 
 func (p *linuxPacer) Start() error {
-	p.origin = monotonic()
+	p.origin.Store(monotonic())
 	return nil
 }
 
 func (p *linuxPacer) Now() Time {
-	elapsed := monotonic() - p.origin
+	elapsed := monotonic() - p.origin.Load()
 	if p.speed == 1 {
 		return Time(elapsed)
 	}
 	return Time(float64(elapsed) * p.speed)
+}
+
+func (p *linuxPacer) Hold(wait func()) {
+	began := monotonic()
+	wait()
+	p.origin.Add(monotonic() - began)
 }
 
 func (p *linuxPacer) Wait(t Time) error {
@@ -71,7 +78,7 @@ func (p *linuxPacer) Wait(t Time) error {
 		if p.speed != 1 {
 			offset = int64(float64(t)/p.speed) + 1
 		}
-		spec.Value = unix.NsecToTimespec(max(p.origin+offset, 1))
+		spec.Value = unix.NsecToTimespec(max(p.origin.Load()+offset, 1))
 	}
 	if err := unix.TimerfdSettime(p.tfd, unix.TFD_TIMER_ABSTIME, &spec, nil); err != nil {
 		return fmt.Errorf("sim: timerfd: %w", err)

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,7 +24,18 @@ func NewRealPacer(speed float64) (Pacer, error) {
 type portablePacer struct {
 	speed  float64
 	origin time.Time
+	held   atomic.Int64 // nanoseconds in Hold
 	wake   chan struct{}
+}
+
+func (p *portablePacer) elapsed() time.Duration {
+	return time.Since(p.origin) - time.Duration(p.held.Load())
+}
+
+func (p *portablePacer) Hold(wait func()) {
+	began := time.Now()
+	wait()
+	p.held.Add(int64(time.Since(began)))
 }
 
 func (p *portablePacer) Start() error {
@@ -31,14 +43,14 @@ func (p *portablePacer) Start() error {
 	return nil
 }
 
-func (p *portablePacer) Now() Time { return Time(float64(time.Since(p.origin)) * p.speed) }
+func (p *portablePacer) Now() Time { return Time(float64(p.elapsed()) * p.speed) }
 
 func (p *portablePacer) Wait(t Time) error {
 	if t == Never {
 		<-p.wake
 		return nil
 	}
-	timer := time.NewTimer(time.Duration(float64(t)/p.speed) - time.Since(p.origin))
+	timer := time.NewTimer(time.Duration(float64(t)/p.speed) - p.elapsed())
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -113,7 +113,7 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 		}
 	}()
 	opt := emu.Options{Apps: b.cli.apps, Out: b.flags.out, Source: sourceWithSettings(e.source, b.flags.settings)}
-	opt.Samples = b.flags.report != ""
+	opt.Samples = b.flags.report != "" || b.flags.ui.listener != nil
 	opt.Decisions, opt.DecisionsOut = b.flags.decide.log, b.flags.decide.out
 	opt.KeyLog = b.flags.keyLog
 	opt.MaxLateness = b.flags.maxLateness
@@ -125,7 +125,7 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 			b.progress(i, now.Seconds()/end.Seconds(), fmt.Sprintf("%v of %v", time.Duration(now).Round(time.Second), time.Duration(end)))
 		}
 	}
-	result, err := emu.Run(ctx, e.sc, opt)
+	result, err := b.world(ctx, e.sc, opt)
 	if r := b.flags.from.recorded; r != nil && result != nil && err == nil {
 		err = b.flags.from.compare(result)
 	}
@@ -141,6 +141,18 @@ func (b *batch) one(ctx context.Context, i int) (d *done) {
 		d.report.Error = err.Error()
 	}
 	return d
+}
+
+// world runs a world, in sight if --ui asks for it.
+func (b *batch) world(ctx context.Context, sc *scenarios.Scenario, opt emu.Options) (*emu.Result, error) {
+	w, err := emu.New(sc, opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.flags.ui.show(ctx, b.cli, w, sc, opt.Source); err != nil {
+		return nil, err
+	}
+	return w.Run(ctx)
 }
 
 // cannotEnd reports whether an error that ended a run is of what the user gave:

@@ -35,6 +35,7 @@ type runFlags struct {
 	parallel    int
 	maxLateness time.Duration
 	decide      decisionFlags
+	ui          uiFlags
 }
 
 func (c *cli) runCommand() *cobra.Command {
@@ -60,6 +61,10 @@ With --decisions-out the links write what they drew and decided for each frame.
 it goes another way; or it names a list of frames to drop, a line for each:
 {"link":"link","dir":"up","frame":17}.
 
+With --ui a page shows the run while it goes on, and numbers for Prometheus at
+/metrics. With clock real it cuts and changes links, leaks packets, crashes the
+broker and pauses, by hand: each is in the trace and can be saved as a scenario.
+
 In virtual time the captures hold the keys of TLS sessions, so that Wireshark
 reads them. With clock real they do only with --keylog.
 
@@ -71,6 +76,7 @@ after Ctrl-C; with several scenarios the worst counts.`,
   emu run mine.yaml --seed 8 --set pool.packets=8 --out out
   emu run link-drop --report link-drop.html
   emu run tests/scenarios --junit out.xml --report out.html --quiet
+  emu run link-drop --ui 127.0.0.1:8088 --set clock=real
   emu run --from out/link-drop.device.pcapng
   emu run link-drop --json | jq '.runs[0].outcome.lost'
   sudo emu run tap-mosquitto`,
@@ -104,6 +110,7 @@ after Ctrl-C; with several scenarios the worst counts.`,
 	flags.IntVar(&f.parallel, "parallel", 0, "how many scenarios run side by side; 0: as many as there are cores")
 	flags.StringVar(&f.keyLog, "keylog", "", "`FILE` to write the secrets of TLS sessions to; with clock real they stand in the captures only with this")
 	flags.DurationVar(&f.maxLateness, "max-lateness", 0, "in real time: a run in which something happened later than its moment by more than this proves nothing and ends with 5; 0: it does not matter")
+	f.ui.add(cmd)
 	f.decide.add(cmd)
 	f.from.add(cmd)
 	addSet(cmd, &f.sets)
@@ -142,6 +149,9 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := f.ui.open(cmd, all); err != nil {
+		return err
+	}
 	b := &batch{cli: c, flags: f, meter: meter, entries: all}
 	var runs []report.Run
 	var failed error
@@ -149,7 +159,7 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 	for done := range b.run(cmd.Context()) {
 		meter.clear()
 		c.tell(done, f, len(all) > 1)
-		failed = errors.Join(failed, pages.run(done, all[len(runs)].sc))
+		failed = errors.Join(failed, pages.run(done, all[len(runs)].sc), f.ui.ended(done, all[len(runs)].sc))
 		runs = append(runs, done.report)
 	}
 	failed = errors.Join(failed, pages.index())
@@ -168,7 +178,7 @@ func (c *cli) runAll(cmd *cobra.Command, args []string, f *runFlags) error {
 			err = errors.Join(err, &emu.EnvironmentError{Op: "write " + f.junit, Err: failed, Hint: "choose another file with --junit"})
 		}
 	}
-	return err
+	return errors.Join(err, f.ui.close(cmd.Context(), c))
 }
 
 // warnOfKeys says what a key log of real sessions reveals.

@@ -76,7 +76,7 @@ var layers = map[string]Layer{
 	"replay/compare": {Row: 8},
 	"replay/extract": {Row: 8},
 	"report":         {Row: 8},
-	"report/live":    {Row: 8},
+	"report/live":    {Row: 9}, // what it shows is report/page
 	"report/page":    {Row: 8},
 
 	"report/page/plot": {Row: 8},
@@ -85,7 +85,7 @@ var layers = map[string]Layer{
 
 	"replay/play": {Row: 8},
 
-	"cmd/...": {Row: 9, Third: []string{"github.com/spf13/cobra", "golang.org/x/term"}},
+	"cmd/...": {Row: 10, Third: []string{"github.com/spf13/cobra", "golang.org/x/term"}},
 
 	"internal/...": {Row: testsOnly, Third: []string{""}},
 }

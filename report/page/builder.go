@@ -22,12 +22,14 @@ type row struct {
 	conv     uint64
 	base     uint32
 	peer     uint32
-	info     int
+	info     string
 	mqtt     []string
 	why      string
 	place    int
 	rtt, rto int64 // 0: none
 	head     []byte
+	done     bool // of a live page: its fate is known, since
+	doneAt   int64
 }
 
 // A Builder makes the chunks of a page.
@@ -46,6 +48,7 @@ type Builder struct {
 	open    []Band // those that last
 	fatal   []Fatal
 	traced  bool
+	live    bool // it belongs to a Feed
 	sampled bool
 	acked   []int64
 	moments []namedMoment      // that failed expectations without one are shown
@@ -195,7 +198,7 @@ func (b *Builder) chunk(rows []*row) Chunk {
 		f.Pay = append(f.Pay, r.pay)
 		f.TCP, f.Labels, f.Conv = append(f.TCP, r.tcp), append(f.Labels, r.labels), append(f.Conv, int(r.conv))
 		f.Base, f.Peer = append(f.Base, int64(r.base)), append(f.Peer, int64(r.peer))
-		f.Info, f.MQTT = append(f.Info, r.info), append(f.MQTT, b.text(strings.Join(r.mqtt, "; ")))
+		f.Info, f.MQTT = append(f.Info, b.text(r.info)), append(f.MQTT, b.text(strings.Join(r.mqtt, "; ")))
 		f.Why, f.Place = append(f.Why, b.text(r.why)), append(f.Place, r.place)
 		if r.rtt > 0 {
 			f.RTT = append(f.RTT, int64(i), r.rtt)

@@ -37,7 +37,8 @@ type tap struct {
 	whole *analyze.Analyzer
 	keys  tlsdec.Keys
 	sum   Capture
-	rows  []*row // by the number of the record, less one
+	rows  []*row // by the number of the record, less one and cut
+	cut   int    // rows that are forgotten, as the page has them
 	again map[segmentKey]*row
 	mac   string // of the device, at PointOther
 	out   bool   // the frame at hand was sent here
@@ -75,21 +76,11 @@ type segmentKey struct {
 // peer. Times count from epoch. A file that is cut or damaged is read as far as
 // it can be; the error tells of it.
 func (b *Builder) Capture(path string, lane int, point Point, epoch pcaps.Stamp) error {
-	t := &tap{b: b, lane: lane, point: point, epoch: epoch, again: map[segmentKey]*row{},
-		flights: map[flightKey]*flight{}, flying: map[bool]int64{},
+	t, err := b.newTap(lane, point, epoch)
+	if err != nil {
+		return err
 	}
-	t.sum = Capture{File: filepath.Base(path), Lane: lane, Point: string(point)}
-	t.first = true
-	for _, c := range b.head.Captures {
-		t.first = t.first && c.Lane != lane
-	}
-	var err error
-	if t.table, err = flow.New(flow.Config{Secure: t.keys.Open}, (*messages)(t)); err != nil {
-		return fmt.Errorf("page: %w", err)
-	}
-	if t.whole, err = analyze.New(analyze.Config{Secure: t.keys.Open}); err != nil {
-		return fmt.Errorf("page: %w", err)
-	}
+	t.sum.File = filepath.Base(path)
 	var seg *analyze.Segment
 	t.whole.OnSegment = func(s *analyze.Segment) { seg = s }
 	r, closeFile, err := pcaps.Open(path, pcaps.ReaderConfig{})
@@ -128,6 +119,25 @@ func (b *Builder) Capture(path string, lane int, point Point, epoch pcaps.Stamp)
 	return err
 }
 
+// newTap returns a tap of a lane.
+func (b *Builder) newTap(lane int, point Point, epoch pcaps.Stamp) (*tap, error) {
+	t := &tap{b: b, lane: lane, point: point, epoch: epoch, again: map[segmentKey]*row{},
+		flights: map[flightKey]*flight{}, flying: map[bool]int64{}, first: true,
+	}
+	t.sum = Capture{Lane: lane, Point: string(point)}
+	for _, c := range b.head.Captures {
+		t.first = t.first && c.Lane != lane
+	}
+	var err error
+	if t.table, err = flow.New(flow.Config{Secure: t.keys.Open}, (*messages)(t)); err != nil {
+		return nil, fmt.Errorf("page: %w", err)
+	}
+	if t.whole, err = analyze.New(analyze.Config{Secure: t.keys.Open}); err != nil {
+		return nil, fmt.Errorf("page: %w", err)
+	}
+	return t, nil
+}
+
 // packet takes a record.
 func (t *tap) packet(p *pcaps.Packet, seg **analyze.Segment) {
 	t.sum.Frames++
@@ -144,6 +154,7 @@ func (t *tap) packet(p *pcaps.Packet, seg **analyze.Segment) {
 	} else {
 		t.unnumbered++
 	}
+	t.forget()
 	if r != nil {
 		r.length = length
 		r.num = f.Number
@@ -229,8 +240,8 @@ func (t *tap) headers(r *row, f *flow.Frame, seg *analyze.Segment) {
 		r.head = slice(f.Data)
 		if f.Link != flow.LinkEthernet {
 			r.flags |= FlagBareIP
-		} else if r.info == 0 {
-			r.info = t.b.text(wire.Summary(f.Data))
+		} else if r.info == "" {
+			r.info = wire.Summary(f.Data)
 		}
 		return
 	}

@@ -113,7 +113,7 @@ func (b *Builder) follow(e *trace.Event, lane int) {
 	own := e.Node == b.head.Lanes[lane].Device
 	switch e.Kind {
 	case trace.KindConnect, trace.KindPublish, trace.KindRepublish, trace.KindAcked:
-		if _, known := b.clients[e.Client]; own && !known && e.Client != "" {
+		if _, known := b.clients[e.Client]; own && !known && e.Client != "" && len(b.clients) < liveClients {
 			b.clients[e.Client] = lane
 		}
 	}
@@ -131,7 +131,7 @@ func (b *Builder) follow(e *trace.Event, lane int) {
 		}
 	case trace.KindAcked:
 		b.inFlight(lane, e.T, e.ID, false)
-		if len(b.acked) < maxAcked {
+		if len(b.acked) < maxAcked && !b.live {
 			b.acked = append(b.acked, e.Count)
 		}
 	case trace.KindConnected:
@@ -170,7 +170,7 @@ func (b *Builder) follow(e *trace.Event, lane int) {
 		}
 		if what, over := strings.CutPrefix(e.Text, "end of "); over {
 			b.end(lane, track, what, e.T)
-		} else if strings.Contains(e.Text, " for ") {
+		} else if strings.Contains(e.Text, " for ") || strings.HasSuffix(e.Text, " until undone") {
 			b.begin(lane, track, e.Text, e.T, true)
 		}
 	}

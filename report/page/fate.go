@@ -37,10 +37,10 @@ func (m *messages) Message(msg *flow.Message) {
 	}
 	put := func(frame uint64, text string) {
 		// The frame being fed is not in rows' caller yet, but its row is.
-		if frame == 0 || frame > uint64(len(t.rows)) {
+		if frame <= uint64(t.cut) || frame > uint64(t.cut+len(t.rows)) {
 			return
 		}
-		if r := t.rows[frame-1]; r != nil && t.sentHere(r) {
+		if r := t.rows[frame-1-uint64(t.cut)]; r != nil && t.sentHere(r) {
 			r.mqtt = append(r.mqtt, text)
 		}
 	}
@@ -54,7 +54,7 @@ func (m *messages) Message(msg *flow.Message) {
 // its sender does, or the only one.
 func (t *tap) sentHere(r *row) bool {
 	up := r.flags&FlagUp != 0
-	return t.first || up == (t.point == PointDevice)
+	return t.first && !t.b.live || up == (t.point == PointDevice)
 }
 
 // fate notes what the link did to a frame.

@@ -143,7 +143,9 @@ type Note struct {
 
 // A Chunk is what happened in a part of a run. Text stands in Strings, which all
 // chunks share: the first string of a chunk follows the last one of the chunk
-// before it. Index 0 is the empty string.
+// before it. Index 0 is the empty string. With Own, the chunk is of a Feed: its
+// Strings are its own, from index 1, its Bands are those that have ended since the
+// chunk before, and Lasting are those that have not.
 type Chunk struct {
 	Length  int64    `json:"length"` // newest moment, ns
 	Strings []string `json:"strings,omitempty"`
@@ -152,6 +154,8 @@ type Chunk struct {
 	Series  []Series `json:"series,omitempty"`
 	Bands   []Band   `json:"bands,omitempty"`
 	Fatal   []Fatal  `json:"fatal,omitempty"`
+	Own     bool     `json:"own,omitempty"`
+	Lasting []Band   `json:"lasting,omitempty"`
 }
 
 // Frames are columns, a value for each frame. "Delta" columns hold the

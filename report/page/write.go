@@ -25,7 +25,7 @@ const shell = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'sha256-%s'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy" content="%s">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
@@ -52,7 +52,7 @@ func (b *Builder) Write(w io.Writer) error {
 	if b.head.Judged {
 		title = string(b.head.Run.Verdict) + ": " + title
 	}
-	if _, err := fmt.Fprintf(w, shell, digest(script), digest(style), html.EscapeString(strings.ToValidUTF8(title, "\uFFFD")), style); err != nil {
+	if _, err := fmt.Fprintf(w, shell, policyOf(script, style), html.EscapeString(strings.ToValidUTF8(title, "\uFFFD")), style); err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
 	chunks := b.Take()
@@ -71,11 +71,21 @@ func (b *Builder) Write(w io.Writer) error {
 	return nil
 }
 
-// Script returns the page's script.
-func Script() ([]byte, error) {
+// policyOf lets the page run these and ask nobody for anything.
+func policyOf(script, style []byte) string {
+	return fmt.Sprintf("default-src 'none'; script-src 'sha256-%s'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'", digest(script), digest(style))
+}
+
+// liveScripts are those of a page that is fed while the run goes on.
+var liveScripts = append(append([]string{}, scripts[:len(scripts)-1]...), "live.js", "hand.js", scripts[len(scripts)-1])
+
+// Script returns the script of a page of a run that is over.
+func Script() ([]byte, error) { return scriptOf(scripts) }
+
+func scriptOf(names []string) ([]byte, error) {
 	var all bytes.Buffer
 	all.WriteString("'use strict';\n(function () {\n")
-	for _, name := range scripts {
+	for _, name := range names {
 		part, err := assets.ReadFile("assets/" + name)
 		if err != nil {
 			return nil, fmt.Errorf("page: %w", err)

@@ -46,27 +46,33 @@ function legend() {
     item('red cross', 'lost: ✗ stands where it died'), item('purple', 'SYN FIN RST, ARP …'), item('soft', 'bare ACK'), item('band', 'the link is cut or changed'));
 }
 
+// dress fills what stands above and below the pictures.
+function dress(parts, model) {
+  const h = model.head;
+  const above = [header(h)];
+  if (h.kind === 'run') above.push(expectations(h), findings(h), tiles(h)); else above.push(...study(h, model));
+  parts.top.replaceChildren(...above.filter(Boolean));
+  const below = [];
+  if (h.kind !== 'sweep') below.push(el('div', {class: 'halves'}, latency(h), dropTable(h)), connections(h), origin(h));
+  parts.bottom.replaceChildren(...below.filter(Boolean));
+}
+
 function build(model) {
   const h = model.head, app = document.getElementById('app');
   view.to = Math.max(1, h.length);
   ladderMarks = null;
-  const kids = [header(h)];
-  if (h.kind === 'run') kids.push(expectations(h), findings(h), tiles(h)); else kids.push(...study(h, model));
-  const box = el('div', {class: 'charts'});
-  const ladderBox = el('div', {class: 'ladder-box'}), side = el('aside', {class: 'details', 'aria-label': 'the chosen frame or event'});
-  const drawn = h.lanes.length > 0 && (h.live || model.frameCount > 0 || model.eventCount > 0);
-  let ladder = null, charts = null;
-  if (drawn) {
+  const parts = {ladder: null, charts: null, side: el('aside', {class: 'details', 'aria-label': 'the chosen frame or event'}), top: el('div', {class: 'part'}), bottom: el('div', {class: 'part'})};
+  dress(parts, model);
+  const kids = [parts.top], box = el('div', {class: 'charts'}), ladderBox = el('div', {class: 'ladder-box'});
+  if (h.lanes.length > 0 && (h.live || model.frameCount > 0 || model.eventCount > 0)) {
     kids.push(el('section', {id: 'time'}, el('h2', {}, 'Over time', el('span', {class: 'count'}, 'drag to zoom, double-click to see all, click to go there on the ladder')), box));
-    ladder = new Ladder(ladderBox);
-    charts = new Charts(box);
-    kids.push(el('section', {id: 'ladder'}, el('h2', {}, 'Ladder', el('span', {class: 'count'}, plural(model.frameCount, 'frame'))), toolbar(ladder, model), legend(), el('div', {class: 'split'}, ladderBox, side)));
+    const ladder = new Ladder(ladderBox), charts = new Charts(box);
+    Object.assign(parts, {ladder, charts});
+    kids.push(el('section', {id: 'ladder'}, el('h2', {}, 'Ladder', el('span', {class: 'count'}, plural(model.frameCount, 'frame'))), toolbar(ladder, model), legend(), el('div', {class: 'split'}, ladderBox, parts.side)));
     ladder.onWindow = (a, b) => { charts.window = [a, b]; charts.mark(); };
   }
-  if (h.kind !== 'sweep') kids.push(el('div', {class: 'halves'}, latency(h), dropTable(h)), connections(h));
-  kids.push(h.kind === 'sweep' ? null : origin(h));
-  app.replaceChildren(...kids.filter(Boolean));
-  return {ladder, charts, side};
+  app.replaceChildren(...kids, parts.bottom);
+  return parts;
 }
 
 // wire joins the parts: what one says, the others show.
@@ -146,6 +152,10 @@ async function start() {
       grow();
     },
   };
+  if (model.head.live && typeof Live !== 'undefined') {
+    window.hilnet.live = new Live(model, parts);
+    window.hilnet.live.connect();
+  }
   document.documentElement.dataset.ready = 'yes';
 }
 

@@ -17,6 +17,11 @@ class Column {
     }
     this.v[this.n++] = x;
   }
+  // cut takes the first values away.
+  cut(n) {
+    this.v = this.v.slice(n, Math.max(this.n, n + 1024));
+    this.n -= n;
+  }
 }
 
 class Model {
@@ -40,8 +45,26 @@ class Model {
   get frameCount() { return this.frames.t.n; }
   get eventCount() { return this.events.t.n; }
 
+  // own gives a chunk that has strings of its own those of the model.
+  own(c) {
+    if (!this.index) this.index = new Map(this.strings.map((s, i) => [s, i]));
+    const at = [0];
+    for (const s of c.strings || []) {
+      let i = this.index.get(s);
+      if (i === undefined) { this.index.set(s, i = this.strings.length); this.strings.push(s); }
+      at.push(i);
+    }
+    for (const [part, names] of [[c.frames, ['info', 'mqtt', 'why']], [c.events, ['kind', 'node', 'text']]]) {
+      if (part) for (const k of names) part[k] = (part[k] || []).map((i) => at[i]);
+    }
+    this.ended = (this.ended || []).concat(c.bands || []).slice(-4000);
+    c.bands = this.ended.concat(c.lasting || []);
+    c.strings = null;
+  }
+
   // add takes a chunk.
   add(c) {
+    if (c.own) this.own(c);
     if (c.strings) for (const s of c.strings) this.strings.push(s);
     if (c.frames) this.addFrames(c.frames);
     if (c.events) this.addEvents(c.events);
@@ -83,6 +106,30 @@ class Model {
       to.t.push(t); to.seq.push(seq);
     }
     for (const k of ['kind', 'node', 'text', 'frame', 'lane', 'level']) for (let i = 0; i < e.n; i++) to[k].push(e[k][i]);
+  }
+
+  // trim forgets the older half of what there is more of than most, and returns
+  // how many frames and events went.
+  trim(most) {
+    const gone = [0, 0];
+    if (this.frameCount > most) {
+      let n = this.frameCount - (most >> 1);
+      const first = this.heads.findIndex((h) => h.from + h.len.length > n);
+      n = this.heads[first].from; // whole chunks
+      for (const c of Object.values(this.frames)) c.cut(n);
+      this.heads = this.heads.slice(first).map((h) => ({...h, from: h.from - n}));
+      for (const k of Object.keys(this.sparse)) this.sparse[k] = this.sparse[k].filter(([i]) => i >= n).map(([i, v]) => [i - n, v]);
+      this.byID.clear();
+      const f = this.frames;
+      for (let i = 0; i < f.t.n; i++) { const key = f.lane.v[i] + ':' + f.id.v[i]; if (f.id.v[i] && !this.byID.has(key)) this.byID.set(key, i); }
+      gone[0] = n;
+    }
+    if (this.eventCount > most) {
+      gone[1] = this.eventCount - (most >> 1);
+      for (const c of Object.values(this.events)) c.cut(gone[1]);
+    }
+    for (const s of this.series.values()) if (s.t.n > most) { const n = s.t.n - (most >> 1); s.t.cut(n); s.v.cut(n); }
+    return gone;
   }
 
   // header returns the first bytes of a frame.
