@@ -135,6 +135,8 @@ var flagTests = map[string]func(*testing.T){
 	"broker for":       brokerEnds,
 	"run decisions":    dropsAFrame,
 	"run from":         repeatsARecording,
+	"run ui":           showsARun,
+	"run ui-stay":      staysInSight,
 	"broker tls-cert":  brokerSpeaksTLS,
 	"broker tls-key":   brokerSpeaksTLS,
 	"broker client-ca": brokerAsksForCertificates,

@@ -33,6 +33,8 @@ const (
 	NeedData  = "data"  // the folder that HILNET_DATA names
 	NeedLwIP  = "lwip"  // lwIP's headers and library, Debian's liblwip-dev
 	NeedIPXE  = "ipxe"  // iPXE as a kernel image, Debian's ipxe
+	// NeedPrometheus is Prometheus' own parser for Python, Debian's python3-prometheus-client.
+	NeedPrometheus = "prometheus"
 )
 
 // Require skips the test when the machine lacks a need, or fails it where
@@ -77,6 +79,9 @@ func missing(need string) error {
 		return err
 	case NeedIPXE:
 		_, err := os.Stat("/usr/lib/ipxe/ipxe.lkrn")
+		return err
+	case NeedPrometheus:
+		_, err := os.Stat("/usr/lib/python3/dist-packages/prometheus_client/parser.py")
 		return err
 	}
 	_, err := exec.LookPath(need)

@@ -202,12 +202,18 @@ func (s *server) serveDo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	result, err := s.do(body)
+	code := http.StatusConflict
 	switch {
 	case errors.Is(err, errOrder):
-		refuse(w, http.StatusBadRequest, err.Error())
-		return
-	case err != nil:
-		refuse(w, http.StatusConflict, err.Error())
+		code = http.StatusBadRequest
+	case err == nil:
+		code = http.StatusOK
+	}
+	if r.URL.Query().Has("say") {
+		code = http.StatusOK // the page says what is wrong: no error of the browser's beside it
+	}
+	if err != nil {
+		refuse(w, code, err.Error())
 		return
 	}
 	answer(w, http.StatusOK, result)

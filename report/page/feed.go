@@ -20,8 +20,8 @@ import (
 
 // Limits of what a Feed remembers.
 const (
-	liveRows    = 4096             // frames of a tap, and those whose fate is not known yet
-	liveFlight  = 10 * time.Second // that a frame's fate is waited for
+	liveRows    = 4096        // frames of a tap, and those whose fate is not known yet
+	liveFlight  = time.Minute // that a frame's fate is waited for
 	liveClients = 1 << 16
 	liveBands   = 4096 // that last
 )

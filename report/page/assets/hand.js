@@ -36,10 +36,10 @@ class Hand {
   async post(what) {
     this.tell('');
     try {
-      const r = await fetch('do', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(what)});
+      const r = await fetch('do?say', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(what)});
       const answer = await r.json();
-      if (!r.ok) this.tell(answer.error, true);
-      return r.ok;
+      if (answer.error) this.tell(answer.error, true);
+      return !answer.error;
     } catch (e) {
       this.tell('emu does not answer: ' + e.message, true);
       return false;
@@ -128,7 +128,7 @@ class Hand {
     const most = 30, newest = this.entries.slice(-most).reverse();
     this.list.replaceChildren(...newest.map((e) => el('li', {class: e.holds ? 'holds' : ''},
       el('button', {type: 'button', class: 'moment', title: 'show this moment', on: {click: () => view.seek(e.at)}}, seconds(e.at)),
-      el('span', {}, ' ' + e.text + (e.where ? ' on ' + e.where : '') + (e.until ? ', until ' + seconds(e.until) : '')),
+      el('span', {}, ' ' + e.text + (e.where ? ' on ' + e.where : '') + (e.until && e.do ? ', until ' + seconds(e.until) : '')),
       e.holds ? el('button', {type: 'button', class: 'moment', 'data-end': String(e.id), on: {click: () => this.post({end: e.id})}}, 'undo') : null)));
     if (this.entries.length > most) this.list.append(el('li', {class: 'soft'}, 'and ' + (this.entries.length - most) + ' before'));
   }

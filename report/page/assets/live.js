@@ -118,15 +118,15 @@ class Live {
     this.numbers = n;
     const h = this.model.head;
     if (!this.over) {
-      if (this.hand.paused) this.show('odd', '⏸', 'paused'); else this.show('live', '●', 'running');
+      if (this.hand.paused) this.show('odd', '‖', 'paused'); else this.show('live', '●', 'running');
     }
     this.clock.replaceChildren(el('span', {class: 'key'}, 'device time'), ' ' + seconds(n.t, 1) + (n.of ? ' of ' + duration(n.of) : ''));
     if (this.over) return;
     const tile = (id, name, value, note, kind) => el('div', {class: 'tile ' + (kind || ''), 'data-number': id}, el('div', {class: 'name'}, name), el('div', {class: 'value'}, value), el('div', {class: 'note'}, note || '\u00a0'));
     const all = [tile('published', 'published', grouped(n.published), 'so far'), tile('acknowledged', 'acknowledged', grouped(n.acked), n.acked ? 'mean ' + duration(n.mean) : ''),
-      tile('connects', 'connections', grouped(n.connected), ''), tile('frames', 'frames', grouped(n.frames), grouped(n.dropped) + ' lost on links', n.dropped ? 'warn' : '')];
-    for (const p of n.pools.slice(0, 1)) all.push(tile('pool', 'free packets', grouped(p.free), 'fewest ' + p.low + (p.wait ? ', ' + p.wait + ' threads wait' : '') + (h.lanes.length > 1 ? ', ' + p.device : ''), p.low ? '' : 'warn'));
-    all.push(tile('drops', 'drops', grouped(n.drops), n.reason ? n.reason.replaceAll('_', ' ') : 'none'));
+      tile('connects', 'connections', grouped(n.connected), ''), tile('frames', 'frames', grouped(n.frames), grouped(n.dropped) + ' lost on links')];
+    for (const p of n.pools.slice(0, 1)) all.push(tile('pool', 'free packets', grouped(p.free), 'fewest ' + p.low + (p.wait ? ', ' + plural(p.wait, 'thread') + ' waiting' : '') + (h.lanes.length > 1 ? ', ' + p.device : ''), p.low ? '' : 'warn'));
+    all.push(tile('drops', 'drops', grouped(n.drops), n.reason ? 'most: ' + n.reason.replaceAll('_', ' ') : 'none', n.drops ? 'warn' : ''));
     this.tiles.replaceChildren(...all);
   }
 
