@@ -166,10 +166,7 @@ func mustJSON(v any) []byte {
 // page, which b is of.
 func (v *View) End(b *page.Builder) error {
 	<-v.fed
-	head, err := b.Head()
-	if err != nil {
-		return err
-	}
+	head := mustJSON(b.Head())
 	var text bytes.Buffer
 	if err := b.Write(&text); err != nil {
 		return err

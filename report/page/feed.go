@@ -3,7 +3,6 @@ package page
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"html"
 	"slices"
@@ -276,15 +275,4 @@ func (f *Feed) Page() (text []byte, policy string, err error) {
 	}
 	fmt.Fprintf(&out, "<script>%s</script>\n</body>\n</html>\n", script)
 	return out.Bytes(), policy, nil
-}
-
-// Head returns the head of a page as JSON, for a live page at the end of its run.
-// It is called behind Write or Source.Read.
-func (b *Builder) Head() ([]byte, error) {
-	b.lists()
-	text, err := json.Marshal(&b.head)
-	if err != nil {
-		return nil, fmt.Errorf("page: %w", err)
-	}
-	return text, nil
 }
