@@ -26,7 +26,7 @@ func (s *secureSocket) start(wait rtos.Ticks) Status {
 		s.conn.Take() // TCP is not this session's any more
 	}
 	if sent := s.flush(wait); err == nil && sent != Success {
-		err = noPacket(sent)
+		err = unsent(sent)
 	}
 	if s.abandoned&^eventDisconnected != 0 {
 		s.broken = err
@@ -59,7 +59,7 @@ func (s *secureSocket) fill() error {
 	s.release()
 	if !s.up && s.broken == nil {
 		if status := s.flush(s.wait); status != Success {
-			return noPacket(status)
+			return unsent(status)
 		}
 	}
 	for {

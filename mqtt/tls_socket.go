@@ -62,10 +62,27 @@ var errNoPacket = errors.New("no packet for a record")
 
 func noPacket(s Status) error { return fmt.Errorf("%w: %v", errNoPacket, s) }
 
+// errNotTaken is a record of the handshake for which TCP had no room.
+var errNotTaken = errors.New("TCP did not take a record of the handshake")
+
+// unsent says why a record of the handshake was not sent.
+func unsent(s Status) error {
+	switch s {
+	case nic.NoPacket, PacketPoolFailure:
+		return noPacket(s)
+	case nic.NotConnected:
+		return fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, s)
+	}
+	return fmt.Errorf("%w: %v", errNotTaken, s)
+}
+
 func (s *secureSocket) diagnose(err error) taskconn.Failure {
 	f := taskconn.Diagnose(err)
-	if errors.Is(err, errNoPacket) {
+	switch {
+	case errors.Is(err, errNoPacket):
 		f.Cause = taskconn.CauseNoPacket
+	case errors.Is(err, errNotTaken):
+		f.Cause = taskconn.CauseRecordLost
 	}
 	if f.Cause == taskconn.CauseTimeout {
 		f.Err = errors.New("nothing came in time")
