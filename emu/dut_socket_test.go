@@ -270,3 +270,107 @@ func synFrame() []byte {
 	wire.PutTCP(f[34:], wire.TCPFields{SrcPort: 50000, DstPort: 1883, Seq: 7, Flags: wire.TCPSyn, Window: 8192}, src, dst, 0)
 	return f
 }
+
+// A broker behind a socket is found by a device and asked to connect, in either
+// mode; what passes is counted and recorded at both ends.
+func TestABrokerBehindASocket(t *testing.T) {
+	for _, mode := range []string{"stream", "dgram"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			ours, theirs := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")
+			cfg := fmt.Sprintf("{path: %s}", ours)
+			if mode == "dgram" {
+				cfg = fmt.Sprintf("{mode: dgram, path: %s, remote: %s}", ours, theirs)
+			}
+			world, err := emu.New(scenario(t, fmt.Sprintf(`
+version: 1
+name: broker-at-socket
+clock: real
+duration: 2s
+devices: [{profile: linux, start: 500ms, steps: [connect]}]
+broker: {kind: socket, address: 10.0.0.1/24, socket: %s}
+`, cfg)), emu.Options{Out: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := make(chan bool, 1)
+			go func() { asked <- playBroker(t, mode, ours, theirs) }()
+			result, err := world.Run(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !<-asked {
+				t.Errorf("no SYN came; %+v", result.Outcome)
+			}
+			if len(result.Outcome.ConservationErrors) > 0 || result.Outcome.Links[0].Up.Arrived < 2 || result.Outcome.Links[0].Down.Arrived < 1 {
+				t.Errorf("%+v", result.Outcome)
+			}
+			for _, point := range []string{"device", "peer"} {
+				if err := pcaps.Verify(filepath.Join(dir, "broker-at-socket."+point+".pcapng")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// playBroker answers ARP for the broker's address until the socket goes away, and
+// reports whether a SYN came.
+func playBroker(t *testing.T, mode, ours, theirs string) (asked bool) {
+	var c net.Conn
+	var err error
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if mode == "stream" {
+			c, err = net.Dial("unix", ours)
+		} else {
+			_ = os.Remove(theirs) // of the try before
+			c, err = net.DialUnix("unixgram", &net.UnixAddr{Name: theirs, Net: "unixgram"}, &net.UnixAddr{Name: ours, Net: "unixgram"})
+		}
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("no socket: %v", err)
+			return false
+		}
+	}
+	defer c.Close()
+	deadline := time.Now().Add(10 * time.Second)
+	buf := make([]byte, 2000)
+	for !asked {
+		if err := c.SetReadDeadline(deadline); err != nil {
+			t.Error(err)
+			return false
+		}
+		n, err := 0, error(nil)
+		if mode == "stream" {
+			if _, err = io.ReadFull(c, buf[:4]); err == nil {
+				n, err = io.ReadFull(c, buf[:binary.BigEndian.Uint32(buf)])
+			}
+		} else {
+			n, err = c.Read(buf)
+		}
+		var l wire.Layers
+		switch {
+		case err != nil:
+			return asked
+		case l.Parse(buf[:n]) != nil:
+			t.Errorf("no frame: %x", buf[:n])
+		case l.TCP != nil && l.TCP.Has(wire.TCPSyn) && l.TCP.DstPort() == 1883:
+			asked = true
+		case l.ARP != nil && l.ARP.Operation() == wire.ARPRequest:
+			mac, device := wire.MAC{2, 0, 0, 0, 0, 9}, l.ARP.SenderMAC()
+			answer := make([]byte, wire.EthernetHeaderLen+wire.ARPLen)
+			wire.PutEthernet(answer, device, mac, wire.EtherTypeARP)
+			wire.PutARP(answer[wire.EthernetHeaderLen:], wire.ARPReply, mac, l.ARP.Target(), device, l.ARP.Sender())
+			if mode == "stream" {
+				answer = append(binary.BigEndian.AppendUint32(nil, uint32(len(answer))), answer...)
+			}
+			if _, err := c.Write(answer); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	return asked
+}

