@@ -268,9 +268,11 @@ broker: {kind: gateway, gateway: {to: "127.0.0.1:%d"}}
 		open, acked := 0, 0
 		for e := range events {
 			switch e.Kind {
-			case trace.KindGatewayOpen:
-				if open++; open == 100 {
-					close(connected)
+			case trace.KindConnected:
+				if e.Status == 0 {
+					if open++; open == 100 {
+						close(connected)
+					}
 				}
 			case trace.KindAcked:
 				if acked++; acked == 100*each {
