@@ -25,7 +25,7 @@ broker: BROKER
 		return e
 	}
 	for _, good := range []string{
-		"{kind: gateway}", "{kind: gateway, port: 8883, gateway: {to: broker.example:8883, allow: [192.0.2.0/24, a.example:53]}, exec: 'true'}",
+		"{kind: gateway}", "{kind: gateway, port: 8883, gateway: {to: broker.example:8883, allow: [192.0.2.0/24, 'a.example:53']}, exec: 'true'}",
 		"{kind: socket, socket: {path: /tmp/s}}", "{kind: socket, exec: 'true'}", "{kind: board, board: eth1}",
 	} {
 		if e := load(good); e != nil {
