@@ -52,7 +52,7 @@ On a terminal and without a flag it asks; the answer in brackets is taken when
 nothing is typed.`,
 		Example: `  emu init
   emu init mine.yaml --device netx --pool 16x512 --link nbiot-ce1 --cut 20s
-  emu init bench.yaml --broker tap --cut 0s
+  emu init bench.yaml --broker gateway --cut 0s
   emu init - --device linux --link wifi-congested | emu run /dev/stdin`,
 		Args: arguments(0, 1, "one file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -80,7 +80,7 @@ nothing is typed.`,
 	flags.StringVar(&d.pool, "pool", d.pool, "the device's packet pool, as `PACKETSxBYTES` of payload")
 	flags.StringVar(&d.link, "link", d.link, "a `PRESET`, which emu presets lists, or none: 50 ms each way")
 	flags.DurationVar(&d.cut, "cut", d.cut, "how long the link is cut, without a word to anybody; 0s: not at all")
-	flags.StringVar(&d.broker, "broker", d.broker, "model: hilnet's own, in virtual time; tap: a real one on this machine, in real time")
+	flags.StringVar(&d.broker, "broker", d.broker, "model: hilnet's own, in virtual time; gateway: a real one at a socket of this machine; tap: a real one at a TAP, as root")
 	flags.BoolVar(&ask, "ask", false, "ask for each of these, also where standard input is no terminal")
 	return cmd
 }
@@ -157,7 +157,7 @@ func (d *draft) check(flag string) error {
 	case "device":
 		return oneOf(flag, d.device, scenarios.Profile("").Values())
 	case "broker":
-		return oneOf(flag, d.broker, []string{string(scenarios.BrokerModel), string(scenarios.BrokerTap)})
+		return oneOf(flag, d.broker, []string{string(scenarios.BrokerModel), string(scenarios.BrokerGateway), string(scenarios.BrokerTap)})
 	case "link":
 		if d.link == noLink {
 			return nil

@@ -50,7 +50,7 @@ func (c *cli) ask(ctx context.Context, d *draft, file bool) error {
 				return err
 			},
 		},
-		q("broker", "Broker, model or tap (a real one on this machine)", &d.broker))
+		q("broker", "Broker, model, or a real one: gateway (no root), tap", &d.broker))
 	lines := c.lines()
 	for i := range all {
 		if err := c.askOne(ctx, d, &all[i], lines); err != nil {

@@ -28,14 +28,14 @@ func TestEveryNewScenarioRunsAndPasses(t *testing.T) {
 	for _, device := range scenarios.Profile("").Values() {
 		for _, link := range append([]string{noLink}, scenarios.PresetName("").Values()...) {
 			for _, cut := range []string{"0s", "8s"} {
-				for _, broker := range []string{"model", "tap"} {
+				for _, broker := range []string{"model", "tap", "gateway"} {
 					file := filepath.Join(dir, fmt.Sprintf("%s-%s-%s-%s.yaml", device, strings.ReplaceAll(link, ".", "-"), cut, broker))
 					code, out, errs := call(t, "init", file, "--device", device, "--link", link, "--cut", cut, "--broker", broker)
 					if code != exitPass || !strings.Contains(out, file) || errs != "" {
 						t.Fatalf("%s: exit %d\n%s%s", file, code, out, errs)
 					}
 					var sets []scenarios.Set
-					if broker == "tap" {
+					if broker != "model" {
 						if link != noLink || cut == "0s" {
 							if code, _, errs := call(t, "validate", file); code != exitPass {
 								t.Errorf("%s: %s", file, errs)
@@ -83,7 +83,7 @@ func TestInitLeavesFilesAloneAndSaysWhatIsWrong(t *testing.T) {
 		"x.yaml --link nbiot":           `did you mean "nbiot-ce0" or "nbiot-ce1" or "nbiot-ce2"?`,
 		"x.yaml --cut -1s":              "from 0s to 1h",
 		"x.yaml --cut soon":             "is not a time such as",
-		"x.yaml --broker capture":       "there are model, tap",
+		"x.yaml --broker capture":       "there are model, gateway, tap",
 		"x.yaml y.yaml":                 "one file and no more",
 		"nowhere/x.yaml --device linux": "create the scenario",
 	} {

@@ -25,7 +25,7 @@ const (
 func (d *draft) compose() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	isReal := d.broker == string(scenarios.BrokerTap)
+	isReal := d.broker != string(scenarios.BrokerModel)
 	period, count, cutAt, after := draftPeriod, draftCount, draftCutAt, draftAfter
 	if isReal {
 		period, count, cutAt, after = draftRealPeriod, draftRealCount, draftRealCutAt, draftRealAfter
@@ -93,7 +93,7 @@ func (d *draft) about() string {
 		cut = fmt.Sprintf(", which is cut for %v", shortest(d.cut))
 	}
 	broker := ""
-	if d.broker == string(scenarios.BrokerTap) {
+	if d.broker != string(scenarios.BrokerModel) {
 		broker = " to a real broker"
 	}
 	return fmt.Sprintf("A device of the profile %s publishes telemetry%s over %s%s.", d.device, broker, link, cut)
@@ -121,8 +121,13 @@ func (d *draft) links(line func(string, ...any)) {
 
 func (d *draft) brokers(line func(string, ...any)) {
 	if d.broker == string(scenarios.BrokerModel) {
-		line("# hilnet's own broker, which tells what it got; kind: tap is a real one.")
+		line("# hilnet's own broker, which tells what it got. A real one: docs/gateway.md.")
 		line("broker: {kind: model}")
+		return
+	}
+	if d.broker == string(scenarios.BrokerGateway) {
+		line("# A real broker, wherever this machine's own sockets reach; docs/gateway.md.")
+		line("broker: {kind: gateway, gateway: {to: \"127.0.0.1:1883\"}}")
 		return
 	}
 	line("# The TAP interface is made for the run. Have a broker listen at 1883 of all addresses of this machine:")
