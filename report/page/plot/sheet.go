@@ -44,6 +44,13 @@ func (s *sheet) chart(metric string, lines []line, last bool) {
 	}
 	bottom := s.y + sheetHeight
 	s.labels(&x, bottom, last)
+	drawn := 0
+	for _, l := range lines {
+		drawn += len(l.points)
+	}
+	if drawn == 0 {
+		s.text((x.from+x.to)/2, (s.y+bottom)/2, sizeText, soft, "no run has a value", anchorMiddle...)
+	}
 	for i, l := range lines {
 		s.curve(i, l.points, &x, &y, len(lines))
 	}

@@ -68,6 +68,11 @@ func TestTheTableOfASweepBecomesCurvesWithIntervals(t *testing.T) {
 		t.Errorf("the same table has another figure (%v)", err)
 	}
 	out.Reset()
+	none := regexp.MustCompile(`,[0-9]+,[0-9]+,[0-9]+,1,2,10`).ReplaceAllString(sweep, ",,,,,,0")
+	if err := table(t, none).Plot(&out, plot.TableConfig{Metrics: []string{"latency_p95"}}); err != nil || !strings.Contains(out.String(), ">no run has a value<") {
+		t.Errorf("a metric that no run has: %v", err)
+	}
+	out.Reset()
 	if err := table(t, sweep).Plot(&out, plot.TableConfig{Along: "link.loss"}); err != nil {
 		t.Fatal(err)
 	}
