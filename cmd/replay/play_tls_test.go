@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"hilnet/emu"
 	"hilnet/emu/certs"
 	"hilnet/internal/linktest"
+	"hilnet/pcaps"
 	"hilnet/replay/play"
 	"hilnet/scenarios"
 )
@@ -184,6 +186,64 @@ func TestWhatCannotBePlayedInTLSSaysWhy(t *testing.T) {
 		code, _, errs := callPlay(t, args...)
 		if code != exitUsage || !strings.Contains(errs, want) {
 			t.Errorf("%q: exit %d: %s", args, code, errs)
+		}
+	}
+}
+
+// withoutFrame copies a capture but for one frame.
+func withoutFrame(t *testing.T, file string, frame int) string {
+	t.Helper()
+	reader, closeFile, err := pcaps.Open(file, pcaps.ReaderConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeFile()
+	path := filepath.Join(t.TempDir(), "gapped.pcapng")
+	out, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	var w *pcaps.Writer
+	for n := 0; ; {
+		r, err := reader.Next()
+		if err == io.EOF {
+			break
+		}
+		switch {
+		case err != nil:
+		case r.Section != nil:
+			w, err = pcaps.NewWriter(out, *r.Section, pcaps.WriterConfig{})
+		case r.Packet != nil:
+			if n++; n != frame {
+				err = w.Write(r)
+			}
+		default:
+			err = w.Write(r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Behind a byte of TLS that is missing nothing can be read: the conversation is played so
+// far, and that is said.
+func TestATLSSessionWithAGapIsPlayedSoFar(t *testing.T) {
+	with, _, _ := secrets(t)
+	for frame, as := range map[int]string{42: "client", 43: "broker"} { // of the client's data, of the broker's
+		code, r, errs := callPlay(t, withoutFrame(t, with, frame), "--as", as, "--against", "model", "--timing", "fast", "--policy", "follow")
+		if r == nil {
+			t.Fatalf("%s: exit %d: %s", as, code, errs)
+		}
+		c := r.Conversations[0]
+		if !strings.Contains(strings.Join(c.Flags, ";"), "the end of the "+as+"'s stream") || r.Verdict == play.Faithful || r.Sent.Sent < 8 || r.Sent.NotSent > 0 ||
+			!strings.Contains(c.TLS, "then bytes are missing in the capture") {
+			t.Errorf("%s: exit %d, %s: %+v", as, code, r.Verdict, c)
 		}
 	}
 }

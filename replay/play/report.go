@@ -23,7 +23,7 @@ const (
 	// Faithful: everything was as recorded, byte for byte, identifiers aside.
 	Faithful Verdict = "faithful"
 	// Equivalent: every message was there, with differences in details or in their
-	// order.
+	// order, or with a beginning that was made up or an end that the capture lacks.
 	Equivalent Verdict = "equivalent"
 	// Diverged: messages were missing, extra, different or not sent.
 	Diverged Verdict = "diverged"
@@ -262,11 +262,19 @@ func (c *Conversation) conclude(s *session) {
 	switch {
 	case c.Reason != "" || c.contentDiffering || c.Sent.NotSent+c.Sent.Skipped+c.Received.Missing+c.Received.Extra > 0:
 		c.Verdict = Diverged
-	case c.detailDiffering || c.Received.Reordered+c.Received.Repeated+c.Received.Unchecked+c.Pings+c.Unpinged > 0 || s.state[0].synthetic:
+	case c.detailDiffering || c.Received.Reordered+c.Received.Repeated+c.Received.Unchecked+c.Pings+c.Unpinged > 0 || s.state[0].synthetic || s.endless():
 		c.Verdict = Equivalent
 	default:
 		c.Verdict = Faithful
 	}
+}
+
+// endless reports whether the capture lacks the end of what the played side said.
+func (s *session) endless() bool {
+	if s.player.cfg.As == script.Client {
+		return s.of.Flags.TailClient > 0
+	}
+	return s.of.Flags.TailBroker > 0
 }
 
 func endStatus(s status) string {
