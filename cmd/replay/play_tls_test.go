@@ -247,3 +247,24 @@ func TestATLSSessionWithAGapIsPlayedSoFar(t *testing.T) {
 		}
 	}
 }
+
+// Clients that connect and say nothing are bounded in number, and each is counted.
+func TestSilentClientsAreBoundedAndCounted(t *testing.T) {
+	_, cert, key := makeCertificates(t)
+	const clients = 300
+	code, r, errs := serve(t, testCapture(t, "suricata-mqtt311-pub-qos2.pcap"), func(address string) {
+		var all []net.Conn
+		for range clients {
+			if c, err := net.Dial("tcp", address); err == nil { // else it was reset at once
+				all = append(all, c)
+			}
+		}
+		_, _ = all[len(all)-1].Read(make([]byte, 1)) // the last one is refused, at last
+		for _, c := range all {
+			_ = c.Close()
+		}
+	}, "--tls", "on", "--tls-cert", cert, "--tls-key", key, "--accept", "3s")
+	if code != exitFail || r.Strangers != clients || !strings.Contains(errs, "256 clients shake hands already") {
+		t.Errorf("exit %d: %d connections: %.300s", code, r.Strangers, errs)
+	}
+}
