@@ -40,6 +40,9 @@ func captures(t testing.TB) []string {
 // broker said.
 const midstream, speechless = "suricata-mqtt-midstream-split.pcap", "suricata-mqtt-events-unintroduced.pcap"
 
+// One ends within what the broker says.
+const endless = "suricata-mqtt-events-invalid-qos.pcap"
+
 // The two sides of a capture, each played by a player, find each other faithful.
 func TestTwoPlayersOfOneCaptureFindEachOtherFaithful(t *testing.T) {
 	for _, timing := range []play.Timing{play.Mixed, play.Causal, play.Absolute, play.Fast} {
@@ -50,6 +53,9 @@ func TestTwoPlayersOfOneCaptureFindEachOtherFaithful(t *testing.T) {
 			c, b := both(t, read(t, name), &pipe{delay: time.Microsecond}, func(c, b *play.Config) { c.Timing, b.Timing = timing, timing })
 			want := []play.Verdict{play.Faithful}
 			if name == midstream || timing == play.Absolute || timing == play.Fast { // those may reorder
+				want = append(want, play.Equivalent)
+			}
+			if name == endless {
 				want = append(want, play.Equivalent)
 			}
 			for _, r := range []*play.Report{c, b} {
