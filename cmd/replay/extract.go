@@ -170,6 +170,9 @@ func (c *cli) scenario(ctx context.Context, found *extract.Conditions, files []s
 	if err != nil {
 		return err
 	}
+	for _, what := range m.Changed() {
+		fmt.Fprintf(c.stdout, "  %s\n", what)
+	}
 	for _, what := range missed {
 		fmt.Fprintf(c.stdout, "  not in the run, so not lost there: %s\n", what)
 	}

@@ -51,9 +51,10 @@ Outputs (--to, and --to2 for the second side of --split):
   file:NAME   a pcapng file, with the times at which they would have gone out
 
 Filters (--include, --exclude, --split) are written as for tcpdump: host, net,
-port, portrange with src or dst, ether src|dst|host|proto, tcp, udp, icmp, icmp6,
-arp, ip, ip6, vlan, less, greater, multicast, broadcast, and, or, not, ( ); and
-besides, frame N-M (number in the file) and interface N.
+port, portrange with src or dst, and tcp, udp, ip, ip6 or arp before that (tcp dst
+port 1883); ether src|dst|host|proto, tcp, udp, icmp, icmp6, arp, ip, ip6, vlan, less,
+greater, multicast, broadcast, and, or, not, ( ); and besides, frame N-M (number in
+the file) and interface N.
 
 It ends with 0 when every frame that was chosen went out, with 1 when some did
 not or the capture is damaged.`,

@@ -3,6 +3,7 @@ package extract
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -24,7 +25,7 @@ func (c *Capture) ends() (netip.Addr, error) {
 			return device, ErrNoDevice
 		}
 	}
-	macs := c.hardware(device)
+	own := c.hardware(device)
 	found := false
 	for i := range c.packets {
 		p := &c.packets[i]
@@ -33,9 +34,9 @@ func (c *Capture) ends() (netip.Addr, error) {
 			p.way, found = up, true
 		case p.dst == device:
 			p.way = down
-		case p.hasMAC && slices.Contains(macs, p.srcMAC):
+		case p.hasMAC && own[p.srcMAC]:
 			p.way = up
-		case p.hasMAC && len(macs) > 0 && (slices.Contains(macs, p.dstMAC) || p.dstMAC.IsMulticast()):
+		case p.hasMAC && len(own) > 0 && (own[p.dstMAC] || p.dstMAC.IsMulticast()):
 			p.way = down
 		default:
 			p.way = noWay
@@ -58,16 +59,17 @@ func (c *Capture) guess() netip.Addr {
 		frames int
 	}
 	var hosts []host
+	at := map[netip.Addr]int{} // looked up only
 	for _, v := range c.conns {
 		client := v.Client
 		if client == flow.NoSide {
 			client = flow.SideA
 		}
 		addr := v.Half(client).Addr.Addr()
-		i := slices.IndexFunc(hosts, func(h host) bool { return h.addr == addr })
-		if i < 0 {
+		i, known := at[addr]
+		if !known {
 			i = len(hosts)
-			hosts = append(hosts, host{addr: addr})
+			at[addr], hosts = i, append(hosts, host{addr: addr})
 		}
 		hosts[i].mqtt = hosts[i].mqtt || v.Protocol == flow.ProtocolMQTT || v.Role == flow.RoleByPort || c.mqttPort(v.Half(client.Peer()).Addr.Port())
 		hosts[i].frames += v.A.Frames + v.B.Frames
@@ -110,24 +112,22 @@ func (c *Capture) mqttPort(port uint16) bool {
 
 // hardware returns the device's hardware addresses: those that its packets come
 // from and nobody else's do. Behind a router it has none here.
-func (c *Capture) hardware(device netip.Addr) []wire.MAC {
-	var own, shared []wire.MAC
+func (c *Capture) hardware(device netip.Addr) map[wire.MAC]bool {
+	own, shared := map[wire.MAC]bool{}, map[wire.MAC]bool{} // looked up only
 	for i := range c.packets {
 		p := &c.packets[i]
-		if !p.hasMAC || !p.src.IsValid() {
-			continue
-		}
-		list := &shared
-		if p.src == device {
-			list = &own
-		} else if p.src.Is6() != device.Is6() || p.src.IsLinkLocalUnicast() || p.src.IsUnspecified() {
-			continue // may be another address of the same host
-		}
-		if !slices.Contains(*list, p.srcMAC) && len(*list) < 4096 {
-			*list = append(*list, p.srcMAC)
+		switch {
+		case !p.hasMAC || !p.src.IsValid():
+		case p.src == device:
+			own[p.srcMAC] = true
+		case p.src.Is6() != device.Is6() || p.src.IsLinkLocalUnicast() || p.src.IsUnspecified():
+			// may be another address of the same host
+		default:
+			shared[p.srcMAC] = true
 		}
 	}
-	return slices.DeleteFunc(own, func(m wire.MAC) bool { return slices.Contains(shared, m) })
+	maps.DeleteFunc(own, func(m wire.MAC, _ bool) bool { return shared[m] })
+	return own
 }
 
 // twins marks frames that the tap saw twice. Segments without data and IP

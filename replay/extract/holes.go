@@ -38,7 +38,11 @@ type receiver struct {
 	hasID  bool
 	before int64 // when the segment before came
 	asks   []int64
-	length int // the usual one of a segment with data
+	pauses int64 // see pause; 0: not asked yet
+	length int   // the usual one of a segment with data
+	// renumbers: what is sent again has an identification of its own, so that none
+	// missing is none lost. NetX Duo sends the packet that it has kept.
+	renumbers bool
 }
 
 // backward finds what was lost of a direction in front of the tap.
@@ -50,6 +54,7 @@ func (s *single) backward(v *connection, w way) {
 			r.asks = append(r.asks, p.at)
 		}
 	}
+	r.renumbers = v.renumbers(w)
 	for n, i := range v.of[w] {
 		r.take(n, &s.k.packets[i])
 	}
@@ -93,8 +98,8 @@ func (r *receiver) take(n int, p *packet) {
 		}
 	case missing > 0:
 		r.tail(p, missing)
-	case missing < 0 && p.carries() > 0 && !before(p.seq, r.newest) && ordered:
-		r.slow(p)
+	case (missing < 0 || !r.renumbers) && p.carries() > 0 && !before(p.seq, r.newest) && ordered:
+		r.slow(n, p, missing < 0)
 	}
 	if !r.begun || after(p.end(), r.newest) {
 		r.newest = p.end()
@@ -249,16 +254,68 @@ func (r *receiver) due(at int64) int {
 }
 
 // slow judges data that came later than its sender usually takes, where nothing
-// says whether something is missing.
-func (r *receiver) slow(p *packet) {
+// says whether something is missing: it may have been sent before, and so may what
+// came with it.
+func (r *receiver) slow(n int, p *packet, unnumbered bool) {
 	wait := p.at - r.since(p.at)
-	for range min(retries(wait), mostRetries) {
+	tries := min(retries(wait), mostRetries)
+	longer := wait > r.pause()+delayedACK
+	if tries == 0 || !longer && !unnumbered {
+		return // many send at such times
+	}
+	if !longer {
+		for range tries {
+			r.s.drop(r.w, nil, p.at-wait, possible, possible)
+		}
+		return
+	}
+	if !p.hasTS { // simple stacks send again after the same time always
+		tries = max(tries, int(wait/int64(time.Second))+1)
+	}
+	list, packets := r.v.of[r.w], r.s.k.packets
+	together := 0
+	for _, i := range list[n:min(len(list), n+mostTogether)] {
+		if q := &packets[i]; q.at > p.at+delayedACK {
+			break
+		} else if q.carries() > 0 {
+			together++
+		}
+	}
+	for range min(tries, mostTries) * together {
 		r.s.drop(r.w, nil, p.at-wait, possible, possible)
 	}
 }
 
-// mostRetries bounds what silence may have been.
-const mostRetries = 6
+// pause is how long the sender is silent now and then: nearly all of its pauses are
+// shorter.
+func (r *receiver) pause() int64 {
+	if r.pauses == 0 {
+		var all []int64
+		last := int64(-1)
+		for _, i := range r.v.of[r.w] {
+			if p := &r.s.k.packets[i]; p.carries() > 0 {
+				if last >= 0 {
+					all = append(all, p.at-last)
+				}
+				last = p.at
+			}
+		}
+		slices.Sort(all)
+		r.pauses = 1
+		if n := len(all); n > 0 {
+			r.pauses = max(1, all[n*9/10])
+		}
+	}
+	return r.pauses
+}
+
+// What silence may have been is bounded: tries of a sender that doubles its time, and
+// of one that does not, and segments sent together.
+const (
+	mostRetries  = 6
+	mostTries    = 30
+	mostTogether = 64
+)
 
 // since returns the moment from which the sender can have said what came at a
 // moment: the last time that it was asked something early enough.
@@ -281,4 +338,34 @@ func retries(wait int64) int {
 		return 0
 	}
 	return int(math.Log2(float64(wait)/float64(leastRTO) + 1))
+}
+
+// renumbers reports whether what a sender sends again has a new identification: it is
+// seen to, or has timestamps, which are new too.
+func (v *connection) renumbers(w way) bool {
+	var newest uint32
+	begun := false
+	const most = 16 // segments to look for the first sending of
+	tried := 0
+	for _, i := range v.of[w] {
+		p := &v.k.packets[i]
+		if p.hasTS || tried == most {
+			return p.hasTS
+		}
+		if p.carries() == 0 {
+			continue
+		}
+		if begun && before(p.seq, newest) && p.ipID != 0 {
+			tried++
+			for _, j := range v.of[w] {
+				if q := &v.k.packets[j]; j < i && q.seq == p.seq && q.carries() > 0 {
+					return q.ipID != p.ipID
+				}
+			}
+		}
+		if !begun || after(p.end(), newest) {
+			newest, begun = p.end(), true
+		}
+	}
+	return false
 }

@@ -71,19 +71,6 @@ const (
 	certain
 )
 
-// A connection are the segments of a TCP connection, by direction, in the order of
-// the file.
-type connection struct {
-	k    *Capture
-	id   uint64
-	all  []int    // indices of packets
-	of   [3][]int // by way
-	gaps [3][]int // before each of them: how many the sender sent that are not here; nil: not known
-	rtts [3][]int64
-	best [3]int64 // shortest round trip; below 0: not known
-	sack bool     // both sides do SACK
-}
-
 // split sorts the segments into connections.
 func (s *single) split() {
 	at := map[uint64]*connection{} // looked up only
@@ -113,143 +100,6 @@ func (s *single) split() {
 			}
 		}
 		v.sack = n == int(up|down)
-	}
-}
-
-// number finds out whether IP identifications count the packets of a sender, and
-// how many are missing then.
-func (v *connection) number() {
-	const most = 256 // more at once are another counter, or a reboot
-	for _, w := range ways {
-		gaps := make([]int, len(v.of[w]))
-		newest, steps, odd := -1, 0, 0
-		for n, i := range v.of[w] {
-			p := &v.k.packets[i]
-			if !p.v4 {
-				odd++
-				continue
-			}
-			if p.has(wire.TCPSyn) || p.has(wire.TCPRst) {
-				continue // may be of another counter
-			}
-			if newest >= 0 {
-				switch d := int(int16(p.ipID - uint16(newest))); {
-				case d == 1:
-					steps++
-				case d > 1 && d <= most:
-					gaps[n] = d - 1
-					odd++
-				case d < 0 && d >= -most: // late: it is missing no more
-					v.arrived(w, gaps, n, p.ipID)
-					continue
-				default:
-					odd += 4
-				}
-			}
-			newest = int(p.ipID)
-		}
-		if steps >= 4 && odd <= steps || steps > 0 && odd == 0 {
-			v.gaps[w] = gaps
-		}
-	}
-}
-
-// arrived takes a packet that came late from the gap that it left.
-func (v *connection) arrived(w way, gaps []int, n int, id uint16) {
-	for m := n - 1; m >= 0 && m > n-64; m-- {
-		p := &v.k.packets[v.of[w][m]]
-		if d := int(int16(p.ipID - id)); gaps[m] > 0 && d > 0 && d <= gaps[m]+8 {
-			gaps[m]--
-			return
-		}
-	}
-}
-
-// missing is how many packets of a direction are missing between two moments; false
-// if that is not known.
-func (v *connection) missing(w way, from, to int64) (int, bool) {
-	if v.gaps[w] == nil {
-		return 0, false
-	}
-	list := v.of[w]
-	first, _ := slices.BinarySearchFunc(list, from, func(i int, t int64) int { return cmp.Compare(v.k.packets[i].at, t) })
-	n := 0
-	for ; first < len(list); first++ {
-		n += v.gaps[w][first]
-		if v.k.packets[list[first]].at >= to {
-			break
-		}
-	}
-	return n, true
-}
-
-// roundTrips measures from a segment to its acknowledgement: of segments sent once
-// (Karn), and by timestamps.
-func (v *connection) roundTrips() {
-	type waiting struct {
-		end   uint32
-		at    int64
-		again bool
-	}
-	for _, w := range ways {
-		var open []waiting
-		var newest uint32
-		begun := false
-		stamps := map[uint32]int64{} // when each was sent first; looked up only
-		var echoed uint32
-		acked, hasACK := uint32(0), false
-		for _, i := range v.all {
-			p := &v.k.packets[i]
-			if p.way == w {
-				if _, known := stamps[p.tsval]; p.hasTS && !known && len(stamps) < 1<<16 {
-					stamps[p.tsval] = p.at
-				}
-				if p.carries() == 0 {
-					continue
-				}
-				again := begun && before(p.seq, newest)
-				if again {
-					for j := range open {
-						open[j].again = true
-					}
-				}
-				if !begun || after(p.end(), newest) {
-					newest, begun = p.end(), true
-					open = append(open, waiting{p.end(), p.at, again})
-				}
-				continue
-			}
-			// An echo may come late, but never earlier than a round trip.
-			if at, ok := stamps[p.tsecr]; ok && p.hasTS && p.tsecr != echoed {
-				echoed = p.tsecr
-				if took := p.at - at; took >= 0 && (v.best[w] < 0 || took < v.best[w]) {
-					v.best[w] = took
-				}
-			}
-			if !p.has(wire.TCPAck) || p.has(wire.TCPRst) {
-				continue
-			}
-			if hasACK && !after(p.ack, acked) {
-				continue
-			}
-			acked, hasACK = p.ack, true
-			took := int64(-1)
-			for len(open) > 0 && !after(open[0].end, p.ack) {
-				if o := open[0]; o.end == p.ack && !o.again {
-					took = p.at - o.at
-				}
-				open = open[1:]
-			}
-			if at, ok := stamps[p.tsecr]; took < 0 && p.hasTS && ok {
-				took = p.at - at
-			}
-			if took >= 0 {
-				v.rtts[w] = append(v.rtts[w], took)
-				if v.best[w] < 0 || took < v.best[w] {
-					v.best[w] = took
-				}
-			}
-		}
 	}
 }
 
@@ -391,6 +241,18 @@ func (s *single) drop(w way, f *packet, at int64, v, data verdict) {
 		d.Frame, d.Len, d.What = f.frame, f.len, f.what()
 	}
 	s.c.Drops = append(s.c.Drops, d)
+}
+
+// dropped notes a segment that was counted elsewhere.
+func (s *single) dropped(w way, f *packet, at int64, chance float64) {
+	s.c.Drops = append(s.c.Drops, Drop{
+		Dir: w.String(), At: time.Duration(at), Frame: f.frame, Len: f.len, What: f.what(), Cause: "loss", Confidence: chance,
+	})
+}
+
+// plus adds two numbers.
+func (b Bounds) plus(o Bounds) Bounds {
+	return Bounds{b.Min + o.Min, b.Estimate + o.Estimate, b.Max + o.Max}
 }
 
 // note counts one more.

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/fnv"
 	"net/netip"
 
@@ -118,18 +119,38 @@ func sum(parts ...[]byte) uint64 {
 	return h.Sum64() | 1 // 0 is none
 }
 
+// parseIPv4 reads a packet, of a capture that may have cut it.
+func parseIPv4(b []byte, cut bool) (wire.IPv4, []byte, error) {
+	h, body, err := wire.ParseIPv4(b)
+	if errors.Is(err, wire.ErrShort) && cut && len(b) >= wire.IPv4HeaderLen {
+		if n := int(b[0]&15) * 4; n >= wire.IPv4HeaderLen && n <= len(b) {
+			return wire.IPv4(b[:n:n]), b[n:], nil
+		}
+	}
+	return h, body, err
+}
+
+// parseIPv6 does the same for IPv6.
+func parseIPv6(b []byte, cut bool) (wire.IPv6, []byte, error) {
+	h, body, err := wire.ParseIPv6(b)
+	if errors.Is(err, wire.ErrShort) && cut && len(b) >= wire.IPv6HeaderLen {
+		return wire.IPv6(b[:wire.IPv6HeaderLen:wire.IPv6HeaderLen]), b[wire.IPv6HeaderLen:], nil
+	}
+	return h, body, err
+}
+
 // readIP reads the headers of IP and hashes what no hop changes.
 func (p *packet) readIP(ip []byte, cut bool) {
 	var fixed [8]byte
 	var protocol uint8
 	var rest []byte
-	if h, body, err := wire.ParseIPv4(ip); err == nil {
+	if h, body, err := parseIPv4(ip, cut); err == nil {
 		p.src, p.dst, p.v4, p.ipID, p.ttl, p.df = h.Src(), h.Dst(), true, h.ID(), h.TTL(), h.DontFragment()
 		binary.BigEndian.PutUint16(fixed[0:], h.ID())
 		binary.BigEndian.PutUint16(fixed[2:], uint16(h.TotalLen()))
 		binary.BigEndian.PutUint16(fixed[4:], uint16(h.FragmentOffset()))
 		protocol, rest = h.Protocol(), body
-	} else if h, body, err := wire.ParseIPv6(ip); err == nil {
+	} else if h, body, err := parseIPv6(ip, cut); err == nil {
 		p.src, p.dst, p.ttl = h.Src(), h.Dst(), h.HopLimit()
 		binary.BigEndian.PutUint16(fixed[2:], uint16(h.PayloadLen()))
 		protocol, rest = h.NextHeader(), body
@@ -181,6 +202,9 @@ const opening = wire.TCPSyn | wire.TCPFin
 
 // carries is how many sequence numbers the segment takes.
 func (p *packet) carries() uint32 {
+	if p.conn == 0 {
+		return 0 // the flags of ARP are something else
+	}
 	n := uint32(p.payload)
 	if p.flags&wire.TCPSyn != 0 {
 		n++

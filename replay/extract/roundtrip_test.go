@@ -132,6 +132,10 @@ func (s *score) note(c *trial, ok bool, format string, args ...any) {
 	}
 }
 
+// firstTrial is the seed of the first run: nobody looked at the runs from there on while
+// the estimator was made, which was tried on the seeds from 1.
+const firstTrial = 1001
+
 // Conditions at random, runs in virtual time, and what is extracted of their
 // recordings: a tenth of the runs in a check, all of them in a soak.
 func TestConditionsOfRunsAreFoundAgain(t *testing.T) {
@@ -149,7 +153,7 @@ func TestConditionsOfRunsAreFoundAgain(t *testing.T) {
 	oneRate := &score{what: "one capture: rate where the link was busy, within 5 %"}
 	edges := &score{what: "one capture: outage edges, within one retransmission timeout"}
 	dir := t.TempDir()
-	for seed := uint64(1); seed <= trials; seed++ {
+	for seed := uint64(firstTrial); seed < firstTrial+trials; seed++ {
 		c := newTrial(seed)
 		c.run(t, dir)
 		read := [3]*Capture{up: readFile(t, c.dev), down: readFile(t, c.broker)}
@@ -232,7 +236,7 @@ func TestConditionsOfRunsAreFoundAgain(t *testing.T) {
 	for _, g := range []struct {
 		s     *score
 		least float64
-	}{{two, 1}, {whole, 1}, {rates, 1}, {near, 0.85}, {exact, 0.8}, {bound, 0.8}, {rtt, 1}, {oneRate, 0.9}, {edges, 0.85}} {
+	}{{two, 1}, {whole, 1}, {rates, 1}, {near, 0.88}, {exact, 0.85}, {bound, 0.7}, {rtt, 1}, {oneRate, 0.9}, {edges, 0.85}} {
 		if float64(g.s.ok) < g.least*float64(g.s.cases) {
 			t.Errorf("%s: %d of %d, want %.0f %%\n%s", g.s.what, g.s.ok, g.s.cases, 100*g.least, strings.Join(g.s.wrong, "\n"))
 		}

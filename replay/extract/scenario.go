@@ -1,11 +1,9 @@
 package extract
 
 import (
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -78,7 +76,7 @@ func (c *Conditions) Make(plan Plan) (*Making, error) {
 		return nil, ErrSecureRecording
 	}
 	const mostComes = 1500
-	if s := m.session; len(s.acts) > maxActs || len(s.conns) > maxConns || len(s.comes) > mostComes {
+	if s := m.session; len(s.acts) > maxActs || len(s.comes) > maxComes || len(s.conns) > maxConns || len(s.comes) > mostComes {
 		return nil, ErrTooMuch
 	}
 	m.network()
@@ -194,32 +192,6 @@ func (m *Making) Text() string {
 	m.timeline(line)
 	m.expect(line)
 	return b.String()
-}
-
-// about tells where the scenario is from.
-func (m *Making) about() []string {
-	s, c := m.session, m.c
-	all := []string{
-		fmt.Sprintf("What replay extract found in %s.", strings.Join(c.base(), " and ")),
-		fmt.Sprintf("In the capture: %d of %d messages acknowledged, connections: %d; lost %s frames up and %s down.", s.acked, s.sent, len(s.conns), c.Up.Lost, c.Down.Lost),
-	}
-	sure := "is like that of the profile"
-	if !m.print.Sure {
-		sure = "fits no profile well; this is the nearest"
-	}
-	all = append(all, fmt.Sprintf("The device's stack %s: %s.", sure, m.print.Text))
-	if s.version > 4 {
-		all = append(all, "The session was MQTT 5; here it is 3.1.1.")
-	}
-	if t := s.secure(); t != nil {
-		version, suite := t.Agreed()
-		all = append(all, fmt.Sprintf("The session was in %s, %s; certificates here are made for the run, and may be longer or shorter.",
-			tls.VersionName(version), tls.CipherSuiteName(suite)))
-	}
-	if !m.address[0].IsValid() {
-		all = append(all, "Addresses are not those of the capture.")
-	}
-	return all
 }
 
 // duration leaves time for what follows the capture's last frame.
@@ -408,90 +380,4 @@ func (m *Making) expect(line func(string, ...any)) {
 	}
 	line("  - text: the session lasts until the application ends it\n    that: connects == %d and disconnects == %d", s.opens, s.closes)
 	line("  - conservation_errors == 0")
-}
-
-// steps are what the application does.
-func (m *Making) steps() []string {
-	acts := m.session.acts
-	var all []string
-	now := int64(0) // in ticks
-	ticks := func(at int64) int64 { return int64(math.Round(float64(at) / float64(tick))) }
-	for i := 0; i < len(acts); {
-		a := &acts[i]
-		if wait := ticks(a.at) - now; wait > 0 {
-			all = append(all, fmt.Sprintf("- sleep: %s", span(time.Duration(wait)*tick)))
-			now += wait
-		}
-		if n, period := periodic(acts[i:]); n > 0 {
-			all = append(all, fmt.Sprintf("- every: {period: %s, count: %d, do: [%s]}", span(time.Duration(period)*tick), n, step(a)))
-			i += n
-			now += int64(n) * period // the last round is waited for
-			if i < len(acts) && ticks(acts[i].at) < now {
-				now = ticks(acts[i].at)
-			}
-			continue
-		}
-		all = append(all, "- "+step(a))
-		if a.back > a.at {
-			now = max(now, a.back/int64(tick))
-		}
-		i++
-	}
-	return all
-}
-
-// leastPeriodic is how many equal messages in a row, evenly spaced, are written as
-// one step.
-const leastPeriodic = 4
-
-// periodic reports how many acts from the first one are alike and evenly spaced, and
-// their period in ticks.
-func periodic(acts []act) (n int, period int64) {
-	if acts[0].what != codec.PUBLISH || len(acts) < leastPeriodic {
-		return 0, 0
-	}
-	gap := float64(acts[1].at - acts[0].at)
-	period = int64(math.Round(gap / float64(tick)))
-	if period < 1 {
-		return 0, 0
-	}
-	n = 1
-	for n < len(acts) && acts[n].what == codec.PUBLISH && acts[n].pub == acts[0].pub {
-		if off := acts[n].at - acts[0].at - int64(n)*period*int64(tick); off > int64(tick) || off < -int64(tick) {
-			break
-		}
-		n++
-	}
-	// A last round that the next act follows at once would make it late.
-	if n < len(acts) && acts[n].at < acts[0].at+int64(n)*period*int64(tick) {
-		n--
-	}
-	if n < leastPeriodic {
-		return 0, 0
-	}
-	return n, period
-}
-
-// step writes an act.
-func step(a *act) string {
-	switch a.what {
-	case codec.CONNECT:
-		return "connect"
-	case codec.DISCONNECT:
-		return "disconnect"
-	case codec.SUBSCRIBE:
-		return fmt.Sprintf("subscribe: {topic: %s, qos: %d}", quote(a.pub.topic), a.pub.qos)
-	case codec.UNSUBSCRIBE:
-		return fmt.Sprintf("unsubscribe: {topic: %s}", quote(a.pub.topic))
-	case codec.PUBLISH:
-		size, retain := "", ""
-		if a.pub.size > 0 {
-			size = fmt.Sprintf(", size: %dB", a.pub.size)
-		}
-		if a.pub.retain {
-			retain = ", retain: true"
-		}
-		return fmt.Sprintf("publish: {topic: %s%s, qos: %d%s}", quote(a.pub.topic), size, a.pub.qos, retain)
-	}
-	return "message_get: all"
 }

@@ -2,7 +2,6 @@ package extract
 
 import (
 	"cmp"
-	"encoding/binary"
 	"net/netip"
 	"slices"
 	"time"
@@ -79,10 +78,11 @@ type refusal struct {
 	code byte
 }
 
-// maxActs and maxConns bound what a scenario is made of.
+// What a scenario is made of is bounded.
 const (
 	maxActs  = 4500
 	maxConns = 1000
+	maxComes = 4500 // messages of the broker, the device's own that come back included
 )
 
 // A tap says when the device did what a capture shows.
@@ -103,11 +103,7 @@ func sessionOf(t *tap) *session {
 		s.of[v] = append(s.of[v], i)
 	}
 	for _, v := range t.k.conns {
-		client := v.Client
-		if client == flow.NoSide {
-			client = flow.SideA
-		}
-		own, peer := v.Half(client).Addr, v.Half(client.Peer()).Addr
+		own, peer := endsOf(v)
 		if own.Addr() != t.device || v.Protocol != flow.ProtocolMQTT && !t.k.mqttPort(peer.Port()) {
 			continue
 		}
@@ -121,6 +117,7 @@ func sessionOf(t *tap) *session {
 	if len(s.conns) == 0 {
 		s.inVain(t)
 	}
+	s.elsewhere(t)
 	slices.SortStableFunc(s.conns, func(a, b *flow.Conversation) int { return cmp.Compare(a.First, b.First) })
 	s.pause = s.again()
 	for i, v := range s.conns {
@@ -128,8 +125,40 @@ func sessionOf(t *tap) *session {
 	}
 	slices.SortStableFunc(s.acts, func(a, b act) int { return cmp.Compare(a.at, b.at) })
 	slices.SortStableFunc(s.comes, func(a, b arrival) int { return cmp.Compare(a.at, b.at) })
-	s.echoes()
+	if len(s.acts) <= maxActs && len(s.comes) <= maxComes {
+		s.echoes()
+	}
 	return s
+}
+
+// clientOf is the side of the client, or that of the first frame.
+func clientOf(v *flow.Conversation) flow.Side {
+	if v.Client == flow.NoSide {
+		return flow.SideA
+	}
+	return v.Client
+}
+
+// endsOf are the addresses of the client and of the server.
+func endsOf(v *flow.Conversation) (own, peer netip.AddrPort) {
+	client := clientOf(v)
+	return v.Half(client).Addr, v.Half(client.Peer()).Addr
+}
+
+// elsewhere adds the connections that the broker's host refused at other ports, as
+// to a device that tries TLS first. Such a device is told that nobody is there; one
+// that has a session at the time wanted something else of that host.
+func (s *session) elsewhere(t *tap) {
+	sessions := s.conns
+	for _, v := range t.k.conns {
+		own, peer := endsOf(v)
+		if own.Addr() != t.device || peer.Addr() != s.broker.Addr() || peer == s.broker || !v.Refused || len(s.conns) > maxConns {
+			continue
+		}
+		if !slices.ContainsFunc(sessions, func(o *flow.Conversation) bool { return o.First <= v.Last && v.First <= o.Last }) {
+			s.conns = append(s.conns, v)
+		}
+	}
 }
 
 // again is the pause after which the device connects again by itself: it has done so
@@ -165,10 +194,7 @@ func (s *session) inVain(t *tap) {
 
 // connection reads one connection of the device.
 func (s *session) connection(t *tap, n int, v *flow.Conversation) {
-	client := v.Client
-	if client == flow.NoSide {
-		client = flow.SideA
-	}
+	client := clientOf(v)
 	asked := n == 0 || s.closed(s.conns[n-1])
 	begin := t.sent(int64(v.First))
 	if n == 0 {
@@ -218,11 +244,7 @@ func (s *session) spoken() bool {
 
 // closed reports whether the application ended a connection with DISCONNECT.
 func (s *session) closed(v *flow.Conversation) bool {
-	client := v.Client
-	if client == flow.NoSide {
-		client = flow.SideA
-	}
-	return v.Half(client).Messages[codec.DISCONNECT] > 0
+	return v.Half(clientOf(v)).Messages[codec.DISCONNECT] > 0
 }
 
 // ask reads a message of the device and reports whether it is DISCONNECT.
@@ -326,109 +348,4 @@ func (k *Capture) asked(device, peer netip.Addr, first int64) int64 {
 		}
 	}
 	return first
-}
-
-// bodyOf is what follows the fixed header.
-func bodyOf(raw []byte) []byte {
-	for i := 1; i < len(raw) && i <= 4; i++ {
-		if raw[i]&0x80 == 0 {
-			return raw[i+1:]
-		}
-	}
-	return nil
-}
-
-// text reads a string with a length.
-func text(b []byte) (string, []byte) {
-	if len(b) < 2 {
-		return "", nil
-	}
-	n := int(binary.BigEndian.Uint16(b))
-	if n > len(b)-2 {
-		return "", nil
-	}
-	return string(b[2 : 2+n]), b[2+n:]
-}
-
-// properties skips those of MQTT 5.
-func properties(b []byte, version byte) []byte {
-	const v5 = 5
-	if version != v5 {
-		return b
-	}
-	n, used := binary.Uvarint(b)
-	if used <= 0 || n > uint64(len(b)-used) {
-		return nil
-	}
-	return b[used+int(n):]
-}
-
-// connect reads a CONNECT.
-func (s *session) connect(body []byte) {
-	_, rest := text(body)
-	if len(rest) < 4 {
-		return
-	}
-	const clean, hasWill, willRetain, hasPassword, hasUser = 2, 4, 32, 64, 128
-	flags := rest[1]
-	s.version, s.keepalive, s.clean = rest[0], binary.BigEndian.Uint16(rest[2:]), flags&clean != 0
-	rest = properties(rest[4:], s.version)
-	s.clientID, rest = text(rest)
-	if flags&hasWill != 0 {
-		w := &will{qos: flags >> 3 & 3, retain: flags&willRetain != 0}
-		rest = properties(rest, s.version)
-		w.topic, rest = text(rest)
-		var m string
-		m, rest = text(rest)
-		w.message = len(m)
-		if w.topic != "" {
-			s.will = w
-		}
-	}
-	if flags&hasUser != 0 {
-		s.user, rest = text(rest)
-		s.hasUser = s.user != ""
-	}
-	if flags&hasPassword != 0 {
-		m, _ := text(rest)
-		s.password = len(m)
-	}
-}
-
-// publish reads a PUBLISH, and whether it is one that came again.
-func publish(m *message, body []byte, version byte) (p publication, dup bool) {
-	p.qos, p.retain = m.Flags>>1&3, m.Flags&1 != 0
-	var rest []byte
-	p.topic, rest = text(body)
-	p.size = len(rest) + m.Len - len(m.raw)
-	if p.qos > 0 {
-		p.size = max(0, p.size-2)
-		rest = rest[min(2, len(rest)):]
-	}
-	p.size = max(0, p.size-(len(rest)-len(properties(rest, version))))
-	if p.topic == "" {
-		p.topic = "unknown"
-	}
-	return p, m.Flags&8 != 0
-}
-
-// filters reads the topic filters of SUBSCRIBE and UNSUBSCRIBE.
-func filters(body []byte, t codec.Type, version byte) (all []publication) {
-	if len(body) < 2 {
-		return nil
-	}
-	for rest := properties(body[2:], version); len(rest) > 2; {
-		var p publication
-		if p.topic, rest = text(rest); p.topic == "" {
-			return all
-		}
-		if t == codec.SUBSCRIBE {
-			if len(rest) == 0 {
-				return all
-			}
-			p.qos, rest = min(rest[0]&3, 2), rest[1:]
-		}
-		all = append(all, p)
-	}
-	return all
 }

@@ -13,7 +13,8 @@ import (
 // A Filter says which frames are meant. It is written in a part of the language
 // of libpcap's filters (pcap-filter(7)):
 //
-//	host A | net P | port N | portrange N-M   with src or dst before it
+//	host A | net P | port N | portrange N-M   with src or dst before it, and before
+//	                                          that tcp or udp (ports), ip, ip6 or arp
 //	ether host M                              with src or dst: ether src M
 //	tcp udp icmp icmp6 arp ip ip6 vlan [N] multicast broadcast
 //	less N | greater N                        length on the wire in bytes
@@ -263,10 +264,30 @@ func (p *filterParser) primitive() func(*subject) bool {
 		}
 	}
 	if match := protocols[w]; match != nil {
+		if p.qualifies(w) {
+			of := p.primitive()
+			return func(s *subject) bool { return match(s) && of(s) }
+		}
 		return match
 	}
 	start.fail("%q is no condition: write host, net, port, portrange, ether, tcp, udp, icmp, icmp6, arp, ip, ip6, vlan, less, greater, frame, interface, multicast or broadcast", w)
 	return nil
+}
+
+// qualifies reports whether a protocol stands in front of what it narrows, as in
+// "tcp port 1883" or "ip src host 192.0.2.1".
+func (p *filterParser) qualifies(protocol string) bool {
+	ahead := *p
+	if ahead.word == "src" || ahead.word == "dst" {
+		ahead.next()
+	}
+	switch protocol {
+	case "tcp", "udp":
+		return ahead.word == "port" || ahead.word == "portrange"
+	case "ip", "ip6", "arp":
+		return ahead.word == "host" || ahead.word == "net"
+	}
+	return false
 }
 
 // protocols are the conditions of one word.

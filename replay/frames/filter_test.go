@@ -40,6 +40,9 @@ func TestFilters(t *testing.T) {
 		"vlan": false, "vlan 5": false, "arp": false, "icmp": false, "icmp6": false, "broadcast": false, "multicast": false,
 		"tcp and (port 1 or port 1883)": true, "udp and port 1 or tcp": true, "tcp or udp and udp": false, // from left to right, as libpcap
 		"not (udp or arp) && frame 7": true, "tcp||udp": true,
+		"tcp port 1883": true, "tcp port 1884": false, "udp port 1883": false, "tcp dst port 1883": true, "tcp src port 1883": false,
+		"not tcp port 1883": false, "udp port 1883 or tcp portrange 1880-1890": true, "ip host 10.0.0.2": true, "ip src host 10.0.0.1": false,
+		"ip6 host 10.0.0.2": false, "arp host 10.0.0.2": false, "ip dst net 10.0.0.0/8 and tcp": true,
 	} {
 		f, err := ParseFilter(text)
 		if err != nil {
@@ -65,6 +68,9 @@ func TestAFilterErrorSaysWhere(t *testing.T) {
 		"tcp udp":              {5, "left over"},
 		"(tcp":                 {5, "parenthesis"},
 		"src tcp":              {5, "after src"},
+		"tcp host 10.0.0.1":    {5, "left over"},
+		"tcp port x":           {10, "65535"},
+		"udp src tcp":          {5, "left over"},
 		"frame 9-2":            {7, "N-M"},
 		"tcpp":                 {1, "no condition"},
 		"ether 10.0.0.1":       {7, "Ethernet address"},

@@ -67,6 +67,7 @@ type conversation struct {
 	isn      uint32 // the device's, recorded
 	begun    bool
 	livePort uint16
+	livePeer uint16 // the port that the live device connected to: it may be another
 	liveISN  uint32
 	recorded reach // by the recorded device
 	live     reach // by the live one
@@ -220,7 +221,7 @@ func (p *Player) due(e *entry) (sim.Time, bool) {
 	return reached.Add(e.gap), true
 }
 
-// fit returns the frame with port and acknowledgement of the live device.
+// fit returns the frame with ports and acknowledgement of the live device.
 func (p *Player) fit(e *entry) *link.Frame {
 	f := link.CopyFrame(e.data)
 	if e.conn == nil {
@@ -230,6 +231,7 @@ func (p *Player) fit(e *entry) *link.Frame {
 	if err := l.Parse(f.Data); err != nil {
 		panic(fmt.Sprintf("segment: a frame that was parsed before: %v", err))
 	}
+	binary.BigEndian.PutUint16(l.TCP, e.conn.livePeer)
 	binary.BigEndian.PutUint16(l.TCP[dstPortOffset:], e.conn.livePort)
 	if e.ackSet {
 		l.TCP.SetAck(e.conn.liveISN + uint32(e.sent))
@@ -303,7 +305,7 @@ func (p *Player) heard(l *wire.Layers) *conversation {
 	}
 	c := p.conns[p.live]
 	p.live++
-	c.begun, c.livePort, c.liveISN = true, l.TCP.SrcPort(), l.TCP.Seq()
+	c.begun, c.livePort, c.livePeer, c.liveISN = true, l.TCP.SrcPort(), l.TCP.DstPort(), l.TCP.Seq()
 	return c
 }
 

@@ -1,0 +1,95 @@
+package extract
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"hilnet/mqtt/codec"
+)
+
+// steps are what the application does.
+func (m *Making) steps() []string {
+	acts := m.session.acts
+	var all []string
+	now := int64(0) // in ticks
+	ticks := func(at int64) int64 { return int64(math.Round(float64(at) / float64(tick))) }
+	for i := 0; i < len(acts); {
+		a := &acts[i]
+		if wait := ticks(a.at) - now; wait > 0 {
+			all = append(all, fmt.Sprintf("- sleep: %s", span(time.Duration(wait)*tick)))
+			now += wait
+		}
+		if n, period := periodic(acts[i:]); n > 0 {
+			all = append(all, fmt.Sprintf("- every: {period: %s, count: %d, do: [%s]}", span(time.Duration(period)*tick), n, step(a)))
+			i += n
+			now += int64(n) * period // the last round is waited for
+			if i < len(acts) && ticks(acts[i].at) < now {
+				now = ticks(acts[i].at)
+			}
+			continue
+		}
+		all = append(all, "- "+step(a))
+		if a.back > a.at {
+			now = max(now, a.back/int64(tick))
+		}
+		i++
+	}
+	return all
+}
+
+// leastPeriodic is how many equal messages in a row, evenly spaced, are written as
+// one step.
+const leastPeriodic = 4
+
+// periodic reports how many acts from the first one are alike and evenly spaced, and
+// their period in ticks.
+func periodic(acts []act) (n int, period int64) {
+	if acts[0].what != codec.PUBLISH || len(acts) < leastPeriodic {
+		return 0, 0
+	}
+	gap := float64(acts[1].at - acts[0].at)
+	period = int64(math.Round(gap / float64(tick)))
+	if period < 1 {
+		return 0, 0
+	}
+	n = 1
+	for n < len(acts) && acts[n].what == codec.PUBLISH && acts[n].pub == acts[0].pub {
+		if off := acts[n].at - acts[0].at - int64(n)*period*int64(tick); off > int64(tick) || off < -int64(tick) {
+			break
+		}
+		n++
+	}
+	// A last round that the next act follows at once would make it late.
+	if n < len(acts) && acts[n].at < acts[0].at+int64(n)*period*int64(tick) {
+		n--
+	}
+	if n < leastPeriodic {
+		return 0, 0
+	}
+	return n, period
+}
+
+// step writes an act.
+func step(a *act) string {
+	switch a.what {
+	case codec.CONNECT:
+		return "connect"
+	case codec.DISCONNECT:
+		return "disconnect"
+	case codec.SUBSCRIBE:
+		return fmt.Sprintf("subscribe: {topic: %s, qos: %d}", quote(a.pub.topic), a.pub.qos)
+	case codec.UNSUBSCRIBE:
+		return fmt.Sprintf("unsubscribe: {topic: %s}", quote(a.pub.topic))
+	case codec.PUBLISH:
+		size, retain := "", ""
+		if a.pub.size > 0 {
+			size = fmt.Sprintf(", size: %dB", a.pub.size)
+		}
+		if a.pub.retain {
+			retain = ", retain: true"
+		}
+		return fmt.Sprintf("publish: {topic: %s%s, qos: %d%s}", quote(a.pub.topic), size, a.pub.qos, retain)
+	}
+	return "message_get: all"
+}
