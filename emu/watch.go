@@ -61,6 +61,7 @@ type FrameMoment struct {
 // run.
 type Watch struct {
 	ready chan struct{} // has room for one
+	most  int           // moments that wait
 
 	mu      sync.Mutex // guards the rest
 	waiting []Moment
@@ -125,7 +126,7 @@ func (w *World) Watch() *Watch {
 	if w.state != worldNew {
 		panic("emu: Watch after Run")
 	}
-	v := &Watch{ready: make(chan struct{}, 1), counts: Counts{
+	v := &Watch{ready: make(chan struct{}, 1), most: maxMoments, counts: Counts{
 		Events: map[trace.Kind]uint64{}, Drops: map[trace.DropReason]uint64{}, places: map[LinkCounts]int{},
 	}}
 	w.watches = append(w.watches, v)
@@ -175,7 +176,7 @@ func (v *Watch) wake() {
 // mu.
 func (v *Watch) add(m *Moment, size int) {
 	v.counts.Now = m.At
-	if len(v.waiting) >= maxMoments || v.bytes+size > maxMomentBytes {
+	if len(v.waiting) >= v.most || v.bytes+size > maxMomentBytes {
 		v.missed++
 		v.counts.Missed++
 		return
@@ -218,7 +219,7 @@ func (v *Watch) sample(e *trace.Event) {
 func (v *Watch) frame(at sim.Time, f *FrameMoment, length int, data []byte) {
 	v.mu.Lock()
 	v.counts.frame(f, length)
-	if len(v.waiting) < maxMoments && v.bytes+len(data) <= maxMomentBytes {
+	if len(v.waiting) < v.most && v.bytes+len(data) <= maxMomentBytes {
 		f.Data = slices.Clone(data)
 	}
 	v.add(&Moment{At: at, Frame: f}, len(data))

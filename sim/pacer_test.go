@@ -120,3 +120,36 @@ func TestPostInVirtualTimePanics(t *testing.T) {
 	}()
 	sim.NewLoop(sim.Config{}).Post(func() {})
 }
+
+// The time that a loop is held is none of the run's.
+func TestAHeldLoopLosesNoTime(t *testing.T) {
+	pacer, err := sim.NewRealPacer(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := sim.NewLoop(sim.Config{Pacer: pacer})
+	defer l.Close()
+	var held, after sim.Time
+	var real time.Duration
+	began := time.Now()
+	l.At(sim.Time(5*time.Millisecond), func() {
+		l.Hold(func() { time.Sleep(300 * time.Millisecond) })
+		held = pacer.Now()
+	})
+	l.At(sim.Time(10*time.Millisecond), func() { after, real = l.Now(), time.Since(began) })
+	if err := l.StartPacer(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Run(sim.Time(20 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if held > sim.Time(250*time.Millisecond) || after != sim.Time(10*time.Millisecond) || real < 300*time.Millisecond {
+		t.Errorf("held until %v, an event of 10 ms at %v, after %v", held, after, real)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a loop in virtual time is held")
+		}
+	}()
+	sim.NewLoop(sim.Config{}).Hold(func() {})
+}

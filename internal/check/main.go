@@ -44,7 +44,7 @@ var steps = []step{
 }
 
 // concurrent are the packages in which other goroutines meet the loop.
-var concurrent = []string{"sim", "tap", "stack", "stack/gateway", "mqtt/broker/serve", "emu", "cmd/emu"}
+var concurrent = []string{"sim", "tap", "stack", "stack/gateway", "mqtt/broker/serve", "emu", "report/live", "cmd/emu"}
 
 // A runner runs steps and keeps what they found.
 type runner struct {

@@ -235,9 +235,6 @@ func (s *shown) listen(after string) (next func() (told, bool), end func()) {
 // What is done by hand happens, is in the trace at its moment, and can be saved as
 // a scenario whose run does the same at the same times.
 func TestWhatIsDoneByHandCanBeDoneAgain(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes real time")
-	}
 	linktest.NoLeaks(t)
 	s := show(t, telemetry, "", "duration: 20s", "duration: 10m")
 	time.Sleep(200 * time.Millisecond)
@@ -322,4 +319,62 @@ func actions(t *testing.T, file string) []string {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// A page that lost its connection goes on where it was: it gets every message
+// once; and one of another run is told so.
+func TestAPageGoesOnWhereItWas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes real time")
+	}
+	linktest.NoLeaks(t)
+	s := show(t, telemetry, "", "duration: 20s", "duration: 6s")
+	s.result()
+	var whole []told
+	next, end := s.listen("")
+	for m, ok := next(); ok; m, ok = next() {
+		if m.id != "" {
+			whole = append(whole, m)
+		}
+		if m.kind == "end" {
+			break
+		}
+	}
+	end()
+	if len(whole) < 4 {
+		t.Fatalf("%d messages", len(whole))
+	}
+	const had = 2
+	next, end = s.listen(whole[had-1].id)
+	for _, want := range whole[had:] {
+		m, ok := next()
+		for ok && m.id == "" { // a state
+			m, ok = next()
+		}
+		if !ok || m != want {
+			t.Fatalf("%s %s instead of %s %s", m.id, m.kind, want.id, want.kind)
+		}
+	}
+	s.stop()
+	last := ""
+	for m, ok := next(); ok; m, ok = next() {
+		last = m.kind
+	}
+	if last != "bye" {
+		t.Errorf("the last message is %q", last)
+	}
+	end()
+}
+
+// What is left over from another run at this address is told apart.
+func TestAPageOfAnotherRunIsToldSo(t *testing.T) {
+	s := show(t, strings.Replace(telemetry, "clock: real\nspeed: 5\n", "", 1), "")
+	s.result()
+	for _, at := range []string{"another-3", "nonsense", "-", "x-99999999999999999999"} {
+		next, end := s.listen(at)
+		if m, ok := next(); !ok || m.kind != "other" {
+			t.Errorf("%s: %+v", at, m)
+		}
+		end()
+	}
 }
