@@ -120,6 +120,22 @@ func (b *bench) run(what string, done func() bool) {
 	}
 }
 
+// settle runs the loop until a number has not changed for a while: so many turns
+// of the loop, for a machine with much else to do may stand still for as long.
+func (b *bench) settle(what string, number func() uint64) uint64 {
+	b.Helper()
+	const turns = 400
+	last, same := number(), 0
+	b.run(what, func() bool {
+		if n := number(); n != last {
+			last, same = n, 0
+		}
+		same++
+		return same > turns
+	})
+	return last
+}
+
 // story is what the trace has, in words.
 func (b *bench) story() string {
 	var all []string
