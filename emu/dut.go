@@ -134,9 +134,12 @@ func (d *dut) openTap() error {
 	if cfg.Side == scenarios.DescriptorSide {
 		return d.openBridged(ns, func(b *taphost.Bridge) error { return b.JoinTAP(cfg.Name, ownerOfTAPs(), d.cfg.MTU) })
 	}
-	t, err := d.newTAP(ns, tap.Config{
-		Name: cfg.Name, Address: d.cfg.Address, MAC: d.cfg.MAC[:], MTU: d.cfg.MTU,
-	})
+	config := tap.Config{Name: cfg.Name, Address: d.cfg.Address, MAC: d.cfg.MAC[:], MTU: d.cfg.MTU}
+	open := d.newTAP
+	if cfg.Layer == scenarios.Layer3 {
+		open, config.MAC, config.Layer3 = d.newTUN, nil, true
+	}
+	t, err := open(ns, config)
 	if err != nil {
 		return err
 	}
@@ -149,15 +152,24 @@ func (d *dut) openTap() error {
 	return d.startProgram(ns)
 }
 
-// newTAP opens a TAP as the device's edge.
-func (d *dut) newTAP(ns *taphost.Namespace, cfg tap.Config) (*tap.TAP, error) {
+// open opens an interface for the device.
+func (d *dut) open(ns *taphost.Namespace, cfg tap.Config) (*tap.TAP, error) {
 	w := d.world
 	cfg.Namespace, cfg.Node = ns.Path(), d.cfg.Name
-	cfg.Loop, cfg.Trace, cfg.Clock = w.loop, w.trace, w.pacer.Now
-	cfg.Received, cfg.Sent = d.received, d.sent
+	cfg.Loop, cfg.Trace, cfg.Clock, cfg.Sent = w.loop, w.trace, w.pacer.Now, d.sent
 	t, err := tap.Open(cfg)
 	if err != nil {
 		return nil, &EnvironmentError{Op: "open the TAP of " + d.cfg.Name, Err: err, Hint: dutHint(err)}
+	}
+	return t, nil
+}
+
+// newTAP opens a TAP as the device's edge.
+func (d *dut) newTAP(ns *taphost.Namespace, cfg tap.Config) (*tap.TAP, error) {
+	cfg.Received = d.received
+	t, err := d.open(ns, cfg)
+	if err != nil {
+		return nil, err
 	}
 	d.keep(t)
 	d.counted = func() []trace.Value {

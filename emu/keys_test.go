@@ -61,6 +61,7 @@ var keyElsewhere = map[string]string{
 	"devices[].tap":                 "TestADeviceOnEachSideOfATAP",
 	"devices[].tap.name":            "TestADeviceOnEachSideOfATAP",
 	"devices[].tap.side":            "TestADeviceOnEachSideOfATAP",
+	"devices[].tap.layer":           "TestADeviceWithoutEthernet",
 	"devices[].tap.netns":           "TestADeviceOnEachSideOfATAP",
 	"devices[].socket":              "TestAnEmulatorAtASocketIsADevice",
 	"devices[].socket.mode":         "TestAnEmulatorAtASocketIsADevice",

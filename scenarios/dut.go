@@ -22,6 +22,8 @@ type DeviceTap struct {
 	Name string `yaml:"name" min:"1" max:"15" alt:"dut7"`
 	// Which end of the TAP the device is. kernel: the device is the Linux kernel with the programs above it, and hilnet holds the descriptor. descriptor: the device opens the TAP itself, as QEMU, lwIP, RIOT and Zephyr do; hilnet has a TAP of its own, and a bridge joins the two.
 	Side TapSide `yaml:"side" default:"kernel" alt:"descriptor"`
+	// 2: a TAP, which has Ethernet. 3: a TUN, which has packets only, as a modem or a VPN has; hilnet speaks Ethernet and ARP for it, with the device's mac as a made-up address. IPv4 and side kernel only.
+	Layer int `yaml:"layer" min:"2" max:"3" default:"2" alt:"3"`
 	// Network namespace that the interface, and what exec runs, are in, as in ip netns; private: one that is made for the run and goes with it. Default: the one the program runs in.
 	Netns string `yaml:"netns" min:"1" max:"64" alt:"private"`
 }
@@ -37,6 +39,9 @@ const (
 
 // Values returns the valid ends.
 func (TapSide) Values() []string { return []string{string(KernelSide), string(DescriptorSide)} }
+
+// Layer3 is the layer of a DeviceTap that is a TUN.
+const Layer3 = 3
 
 // A DeviceSocket is the unix socket that an emulator sends its frames over.
 type DeviceSocket struct {
@@ -187,6 +192,9 @@ func (c *checker) deviceTap(path string, d *Device) {
 	}
 	if d.QMP != nil && t.Side == KernelSide {
 		c.failf(strings.TrimSuffix(path, "tap")+"qmp", "add side: descriptor to tap, or remove qmp", "a Linux kernel at the other end has no QEMU monitor")
+	}
+	if t.Layer == Layer3 && t.Side == DescriptorSide {
+		c.failf(path+".layer", "remove side, or have the program open a TAP", "a bridge joins two TAPs, and a TUN has no Ethernet that it could join")
 	}
 	if t.Side == KernelSide && d.Gateway.IsValid() && t.Netns == "" {
 		c.failf(strings.TrimSuffix(path, "tap")+"gateway", "put the device into a namespace: tap: {netns: private}", "a gateway would become this machine's own default route")

@@ -43,6 +43,7 @@ func TestRealDevicesThatCannotBeAreRefused(t *testing.T) {
 		{"{kind: tap, gateway: 10.0.0.9}", "", "this machine's own default route", "private"},
 		{"{kind: board, board: eth1, gateway: 10.0.0.9}", "", "cannot give a device of kind board a gateway", "in the device"},
 		{"{kind: tap, qmp: {}}", "", "no QEMU monitor", "descriptor"},
+		{"{kind: tap, tap: {layer: 3, side: descriptor}}", "", "a TUN has no Ethernet", "remove side"},
 		{"{kind: board}", "", "needs the interface", "board:"},
 		{"{kind: board, board: 'a b'}", "", "not the name of an interface", "ip link"},
 		{"{kind: socket}", "", "nobody would know where the socket", "path:"},
@@ -84,6 +85,7 @@ func TestRealDevicesThatCannotBeAreRefused(t *testing.T) {
 func TestEachKindHasItsOutages(t *testing.T) {
 	for _, c := range []struct{ device, outages string }{
 		{"{kind: tap}", "link_down blackhole"},
+		{"{kind: tap, tap: {layer: 3}}", "link_down blackhole"},
 		{"{kind: tap, tap: {side: descriptor}}", "tx_error blackhole"},
 		{"{kind: tap, tap: {side: descriptor}, qmp: {}}", "link_down tx_error blackhole"},
 		{"{kind: socket, socket: {path: /tmp/s}}", "blackhole"},

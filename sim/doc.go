@@ -10,7 +10,7 @@
 // scheduling). In virtual time the clock jumps from event to event. With a
 // [Pacer] the same loop waits for real time before each event, so a world
 // behaves alike in both, except that in real time frames arrive from outside
-// through [Loop.Post].
+// through [Loop.Post], or are read when [Loop.Watch] says that there are some.
 //
 // Everything runs on the goroutine that called [Loop.Run]. Only [Loop.Post]
 // and [Loop.Cancel] may be called from another one.

@@ -46,6 +46,12 @@ type Pacer interface {
 	Wake()
 	// Hold calls wait; the real time that it takes is no time of the run.
 	Hold(wait func())
+	// Watch has Wait end when the file descriptor can be read, too, after a call of
+	// fn. Unwatch ends that.
+	Watch(fd int, fn func()) error
+	Unwatch(fd int)
+	// Poll calls what Watch was given for the descriptors that can be read now.
+	Poll() error
 	// Close releases the pacer.
 	Close() error
 }
@@ -65,6 +71,9 @@ type Loop struct {
 
 	pacer    Pacer
 	lateness Lateness
+	watched  int // descriptors
+	busy     int // events since the loop last looked at them
+	naps     uint64
 
 	current *Task
 	tasks   []*Task

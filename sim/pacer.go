@@ -20,6 +20,9 @@ func (l *Loop) runPaced(until Time) error {
 		if len(l.queue) > 0 && l.queue[0].at <= until && l.queue[0].at <= now {
 			l.lateness.add(now.Sub(l.queue[0].at))
 			l.step()
+			if err := l.poll(); err != nil {
+				return err
+			}
 			continue
 		}
 		if now >= until {
@@ -37,6 +40,50 @@ func (l *Loop) runPaced(until Time) error {
 	return nil
 }
 
+// pollEvents is the number of events after which a loop that never sleeps looks at
+// the descriptors that it watches.
+const pollEvents = 32
+
+// poll looks at the watched descriptors now and then.
+func (l *Loop) poll() error {
+	if l.watched == 0 {
+		return nil
+	}
+	if l.busy++; l.busy < pollEvents {
+		return nil
+	}
+	l.busy = 0
+	return l.pacer.Poll()
+}
+
+// Watch has fn called, by the goroutine that runs the loop, whenever the file
+// descriptor can be read, in real time only. It is called between two events: it
+// may read and schedule, and is called again as long as something is left to read.
+func (l *Loop) Watch(fd int, fn func()) error {
+	if l.pacer == nil {
+		panic("sim: Watch on a loop in virtual time")
+	}
+	if err := l.pacer.Watch(fd, fn); err != nil {
+		return err
+	}
+	l.watched++
+	return nil
+}
+
+// Unwatch ends Watch.
+func (l *Loop) Unwatch(fd int) {
+	l.pacer.Unwatch(fd)
+	l.watched--
+}
+
+// Naps counts the times that the loop had nothing to do and slept, in real time:
+// while the number stays the same, the loop is busy.
+func (l *Loop) Naps() uint64 { return l.naps }
+
+// Arrived schedules what has come from outside: now by the real clock, behind the
+// events already due.
+func (l *Loop) Arrived(fn func()) { l.At(max(l.pacer.Now(), l.now), fn) }
+
 // sleep waits for next, unless something was posted before the pacer could be
 // told to listen.
 func (l *Loop) sleep(next Time) error {
@@ -48,6 +95,8 @@ func (l *Loop) sleep(next Time) error {
 	l.asleep = true
 	l.mu.Unlock()
 	err := l.pacer.Wait(next)
+	l.busy = 0
+	l.naps++
 	l.mu.Lock()
 	l.asleep = false
 	l.mu.Unlock()

@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -65,5 +66,12 @@ func (p *portablePacer) Wake() {
 	default:
 	}
 }
+
+// Watch returns an error: nothing is read here that could be watched.
+func (p *portablePacer) Watch(int, func()) error { return errors.ErrUnsupported }
+
+func (p *portablePacer) Unwatch(int) {}
+
+func (p *portablePacer) Poll() error { return nil }
 
 func (p *portablePacer) Close() error { return nil }

@@ -55,6 +55,18 @@ func TestAnInterfaceThatIsNoTAPIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnInterfaceThatIsNoTUNIsRefused(t *testing.T) {
+	b := newBench(t)
+	b.ns.Run("ip", "tuntap", "add", "dev", "tap0", "mode", "tap")
+	cfg := b.config()
+	cfg.Layer3, cfg.MAC = true, nil
+	_, err := tap.Open(cfg)
+	wantError(t, err, "tap0", "not a plain TUN", "choose another name")
+	cfg.MAC = hostMAC
+	_, err = tap.Open(cfg)
+	wantError(t, err, "has no Ethernet address")
+}
+
 func TestAMissingNamespaceIsNamed(t *testing.T) {
 	b := newBench(t)
 	cfg := b.config()
@@ -137,7 +149,7 @@ func TestWithoutTheTUNDeviceTheErrorSaysWhatToDo(t *testing.T) {
 		{unix.EACCES, "tap0", false, "run with sudo"},
 		{unix.EMFILE, "tap0", false, "/dev/net/tun does not open"},
 	} {
-		err := tap.ExplainOpen(c.err, c.name, c.exists)
+		err := tap.ExplainOpen(c.err, c.name, "tap", c.exists)
 		wantError(t, err, c.want, c.err.Error())
 		if !errors.Is(err, c.err) {
 			t.Errorf("%v does not wrap %v", err, c.err)

@@ -16,11 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// queueFrames is the kernel's queue of frames for us on an interface we create:
-// as many as may wait for the loop. Linux's own default, 1000, loses a sixth of
-// a burst at 200,000 frames a second.
-const queueFrames = MaxBacklog
-
 // dumpTries bounds the repetitions of a netlink dump that the kernel says it
 // was interrupted in.
 const dumpTries = 8
@@ -106,8 +101,14 @@ func find(name string) (bool, error) {
 	return true, nil
 }
 
+// The modes of an interface, as ip tuntap has them.
+const (
+	modeTAP = "tap"
+	modeTUN = "tun"
+)
+
 // explainOpen says why there is no interface and what to do next.
-func explainOpen(err error, name string, exists bool) error {
+func explainOpen(err error, name, mode string, exists bool) error {
 	var ioctl *os.SyscallError
 	inIoctl := errors.As(err, &ioctl)
 	next := ""
@@ -127,9 +128,11 @@ func explainOpen(err error, name string, exists bool) error {
 			name = "tap0"
 		}
 		next = fmt.Sprintf("this user may not create a TAP; run with sudo, or create it once: "+
-			"sudo ip tuntap add dev %s mode tap user $USER && sudo ip link set %s up", name, name)
+			"sudo ip tuntap add dev %s mode %s user $USER && sudo ip link set %s up", name, mode, name)
 	case errors.Is(err, unix.EBUSY):
 		next = "another program has the interface open (`sudo fuser -v /dev/net/tun` names it); end it, or choose another name"
+	case errors.Is(err, unix.EINVAL) && exists && mode == modeTUN:
+		next = "the interface exists and is a TAP or has several queues, not a plain TUN; choose another name"
 	case errors.Is(err, unix.EINVAL) && exists:
 		next = "the interface exists and is a TUN or has several queues, not a plain TAP; choose another name"
 	default:
@@ -147,8 +150,8 @@ func (t *TAP) configure() error {
 	}
 	attrs := l.Attrs()
 	if !t.attached {
-		if err := netlink.LinkSetTxQLen(l, queueFrames); err != nil {
-			return explainSet(err, "queue length", t.name, fmt.Sprintf("link set %s txqueuelen %d", t.name, queueFrames))
+		if err := netlink.LinkSetTxQLen(l, MaxBacklog); err != nil {
+			return explainSet(err, "queue length", t.name, fmt.Sprintf("link set %s txqueuelen %d", t.name, MaxBacklog))
 		}
 	}
 	if err := t.switchIPv6(); err != nil {

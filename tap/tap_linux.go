@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/songgao/water"
 	"github.com/vishvananda/netns"
@@ -15,10 +13,11 @@ import (
 	"hilnet/link"
 	"hilnet/sim"
 	"hilnet/trace"
+	"hilnet/wire"
 )
 
-// reportEvery is the least time between two events about frames lost to the backlog.
-const reportEvery = time.Second
+// noFile is a descriptor that is not open.
+const noFile = -1
 
 // minFrame is an Ethernet header: the kernel takes nothing shorter.
 const minFrame = 14
@@ -32,22 +31,17 @@ type TAP struct {
 	ns       netns.NsHandle // where it is; closed: the process's own
 	dropped0 uint64         // frames that the kernel had dropped before us
 
-	file *os.File
-	raw  syscall.RawConn
+	cut int // bytes of a frame that its interface has not got
+	fd  int // not in the runtime's poller, which would be woken by each frame, too
 
 	// The loop's.
 	next      link.Sink
+	watching  bool
 	noCarrier bool
 	closed    bool
 	counters  Counters
-	reported  uint64 // of reader.lost
-	reportAt  sim.Time
-	report    *sim.Timer
-	out       []byte // what write writes
-	outErr    error
-	writeFn   func(fd uintptr) bool
-
-	reader reader
+	reader    reader
+	writer    writer
 }
 
 // Open opens the interface that cfg describes, or creates it, and brings it up.
@@ -60,10 +54,13 @@ func Open(cfg Config) (*TAP, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tap: open %q: %w", cfg.Name, err)
 	}
-	t := &TAP{cfg: cfg, ns: ns}
+	t := &TAP{cfg: cfg, ns: ns, fd: noFile}
+	if cfg.Layer3 {
+		t.cut = wire.EthernetHeaderLen
+	}
 	if err := inNamespace(ns, t.open); err != nil {
-		if t.file != nil {
-			err = errors.Join(err, t.file.Close())
+		if t.fd != noFile {
+			err = errors.Join(err, unix.Close(t.fd))
 		}
 		closeNamespace(ns)
 		return nil, fmt.Errorf("tap: open %q: %w", cfg.Name, err)
@@ -74,8 +71,6 @@ func Open(cfg Config) (*TAP, error) {
 	if t.cfg.Stage == "" {
 		t.cfg.Stage = t.name
 	}
-	t.writeFn = t.write
-	t.report = cfg.Loop.NewTimer(t.reportLost)
 	return t, nil
 }
 
@@ -98,8 +93,12 @@ func (t *TAP) open() error {
 func (t *TAP) openFile() error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
+	deviceType, mode := water.DeviceType(water.TAP), modeTAP
+	if t.cfg.Layer3 {
+		deviceType, mode = water.TUN, modeTUN
+	}
 	ifc, err := water.New(water.Config{
-		DeviceType: water.TAP,
+		DeviceType: deviceType,
 		PlatformSpecificParams: water.PlatformSpecificParams{
 			Name: t.cfg.Name,
 			// water sets the flag either way; an interface that waits for us
@@ -108,17 +107,20 @@ func (t *TAP) openFile() error {
 		},
 	})
 	if err != nil {
-		return explainOpen(err, t.cfg.Name, t.attached)
+		return explainOpen(err, t.cfg.Name, mode, t.attached)
 	}
 	file, ok := ifc.ReadWriteCloser.(*os.File)
 	if !ok {
 		return errors.Join(fmt.Errorf("the interface is a %T, not a file", ifc.ReadWriteCloser), ifc.Close())
 	}
-	t.file, t.name = file, ifc.Name()
-	if t.raw, err = file.SyscallConn(); err != nil {
-		return err
+	t.name = ifc.Name()
+	raw, err := file.SyscallConn()
+	if err == nil {
+		err = errors.Join(err, raw.Control(func(fd uintptr) {
+			t.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+		}))
 	}
-	return t.raw.Control(func(fd uintptr) { unix.CloseOnExec(int(fd)) })
+	return errors.Join(err, file.Close())
 }
 
 // Name returns the interface's name.
@@ -135,9 +137,15 @@ func (t *TAP) Start(next link.Sink) error {
 	if t.next != nil || t.closed {
 		return fmt.Errorf("tap: %s was started before", t.name)
 	}
-	t.next = next
-	t.reader.start(t)
-	return nil
+	t.next, t.watching = next, true
+	return t.reader.start(t)
+}
+
+func (t *TAP) unwatch() {
+	if t.watching {
+		t.watching = false
+		t.cfg.Loop.Unwatch(t.fd)
+	}
 }
 
 // Put sends a frame to the kernel and releases it.
@@ -154,30 +162,32 @@ func (t *TAP) Put(f *link.Frame) {
 		t.refuse(f, &t.counters.WriteFailed, trace.DropTapWrite, "shorter than an Ethernet header")
 		return
 	}
-	t.out = f.Data
-	err := t.raw.Write(t.writeFn)
-	t.out = nil
-	if err == nil {
-		err = t.outErr
+	if !t.byLoop() {
+		t.hand(f)
+		return
 	}
+	err := t.write(f.Data[t.cut:])
+	t.wrote(f, t.cfg.Clock(), err)
+}
+
+// wrote ends the way of a frame that was written at a moment, or not.
+func (t *TAP) wrote(f *link.Frame, at sim.Time, err error) {
 	if err != nil {
 		t.refuse(f, &t.counters.WriteFailed, trace.DropTapWrite, explainWrite(err))
 		return
 	}
 	t.counters.Written++
 	if t.cfg.Sent != nil {
-		t.cfg.Sent(f, t.cfg.Clock())
+		t.cfg.Sent(f, at)
 	}
 	f.Release()
 }
 
-// write is given the descriptor by the runtime. It always says that it is done:
-// a Put that waited for room would stop the loop.
-func (t *TAP) write(fd uintptr) bool {
+// write never waits for room: that would stop the loop.
+func (t *TAP) write(data []byte) error {
 	for {
-		_, t.outErr = unix.Write(int(fd), t.out)
-		if !errors.Is(t.outErr, unix.EINTR) {
-			return true
+		if _, err := unix.Write(t.fd, data); !errors.Is(err, unix.EINTR) {
+			return err
 		}
 	}
 }
@@ -200,11 +210,11 @@ func (t *TAP) SetCarrier(on bool) error {
 	if on {
 		value = 1
 	}
-	var ioctlErr error
-	err := t.raw.Control(func(fd uintptr) {
-		ioctlErr = unix.IoctlSetPointerInt(int(fd), unix.TUNSETCARRIER, value)
-	})
-	if err = errors.Join(err, ioctlErr); err != nil {
+	if t.closed {
+		return fmt.Errorf("tap: carrier of %s: the interface is closed", t.name)
+	}
+	t.flush() // what was sent before is on the cable
+	if err := unix.IoctlSetPointerInt(t.fd, unix.TUNSETCARRIER, value); err != nil {
 		return fmt.Errorf("tap: carrier of %s: %w", t.name, err)
 	}
 	t.noCarrier = !on
@@ -217,25 +227,8 @@ func (t *TAP) Carrier() bool { return !t.noCarrier }
 // Counters returns the counters so far.
 func (t *TAP) Counters() Counters {
 	c := t.counters
-	c.Read, c.Backlog = t.reader.read.Load(), t.reader.lost.Load()
+	c.Read, c.Backlog = t.reader.read, t.reader.lost
 	return c
-}
-
-// reportLost says how many frames were lost to the backlog since the last time.
-func (t *TAP) reportLost() {
-	lost := t.reader.lost.Load()
-	if lost == t.reported {
-		return
-	}
-	now := t.cfg.Loop.Now()
-	if now < t.reportAt && !t.closed {
-		if !t.report.Armed() {
-			t.report.Reset(t.reportAt)
-		}
-		return
-	}
-	t.emitLost(lost-t.reported, "the loop did not keep up")
-	t.reported, t.reportAt = lost, now.Add(reportEvery)
 }
 
 func (t *TAP) emitLost(frames uint64, text string) {
@@ -257,13 +250,11 @@ func (t *TAP) Close() error {
 	if err != nil {
 		errs = append(errs, err)
 	}
+	t.unwatch()
+	t.stopWriter()
 	t.closed = true
-	t.reader.closing.Store(true)
-	errs = append(errs, t.file.Close())
+	errs = append(errs, unix.Close(t.fd))
 	closeNamespace(t.ns)
-	t.reader.wait()
-	t.report.Stop()
-	t.reportLost()
 	if undelivered := t.reader.abandon(); undelivered > 0 {
 		t.emitLost(undelivered, "the run ended before the loop took them")
 	}
@@ -290,12 +281,3 @@ func explainWrite(err error) string {
 }
 
 var _ link.Sink = (*TAP)(nil)
-
-// A reader is the goroutine that reads the interface, and what it shares.
-type reader struct {
-	read, lost            atomic.Uint64
-	waiting, waitingBytes atomic.Int64 // posted or about to be, not yet run
-	closing               atomic.Bool  // errors of the file are Close's doing
-	done                  chan struct{}
-	free                  freeList
-}

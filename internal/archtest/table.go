@@ -53,6 +53,7 @@ var layers = map[string]Layer{
 	"tap": {Row: 5, Third: []string{
 		"github.com/songgao/water", "github.com/vishvananda/netlink", "github.com/vishvananda/netns", sys,
 	}},
+	"tap/layer3":  {Row: 5},
 	"tap/socket":  {Row: 5, Third: []string{sys}},
 	"tap/host":    {Row: 5, Third: []string{"github.com/vishvananda/netlink", "github.com/vishvananda/netns", sys}},
 	"mqtt":        {Row: 5},

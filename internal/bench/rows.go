@@ -80,6 +80,7 @@ var groups = []group{
 		},
 		rows: []row{{"`emu broker`, messages of QoS 1 over loopback TCP", "", brokerRate}},
 	},
+	realGroup(), delayGroup(),
 }
 
 // bulkGroup is the transfer in writes of one size.

@@ -83,6 +83,9 @@ func Namespace(t testing.TB) *Net {
 	return n
 }
 
+// In returns a namespace that another process of the test has made, and removes.
+func In(t testing.TB, name string) *Net { return &Net{Name: name, t: t} }
+
 // removeStale removes the namespaces of test processes that were killed, and
 // ends what those left running there.
 func removeStale() {
