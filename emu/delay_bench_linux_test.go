@@ -15,6 +15,8 @@ const (
 	delayFrames = 400
 	delayApart  = 5 * time.Millisecond
 	delayPort   = 4790
+	// How much later than twice the delay a message may come.
+	delayPatience = 500 * time.Millisecond
 )
 
 // delayMark begins what is sent, so that it is found in a capture.
@@ -66,7 +68,7 @@ func (p *realPair) delays(delay time.Duration) []time.Duration {
 	})
 	defer conn.Close()
 	sendNumbers(p.b, conn)
-	time.Sleep(delay + 100*time.Millisecond)
+	time.Sleep(2*delay + delayPatience)
 	return lateness(p.b, arrivals(p.b, near.Finish(), delayPort), arrivals(p.b, far.Finish(), delayPort), delay)
 }
 

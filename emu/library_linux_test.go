@@ -14,6 +14,7 @@ func TestTheLibrarysRealDevicesPass(t *testing.T) {
 		"hil-mosquitto": {"tun", "netns", "mosquitto", "mosquitto_pub"},
 		"hil-gateway":   {"mosquitto"},
 		"hil-qemu":      {"qemu-system-x86_64", linktest.NeedIPXE},
+		"hil-uboot":     {"tun", "netns", "qemu-system-i386", linktest.NeedUBoot, "dnsmasq"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			linktest.Require(t, needs...)

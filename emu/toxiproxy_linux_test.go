@@ -28,13 +28,13 @@ const (
 // toxiproxy builds the proxy's server from the module that names its version.
 func toxiproxy(b *testing.B) string {
 	b.Helper()
-	path := filepath.Join(b.TempDir(), "toxiproxy")
-	cmd := exec.CommandContext(b.Context(), "go", "build", "-o", path, "github.com/Shopify/toxiproxy/v2/cmd/server")
+	cmd := exec.CommandContext(b.Context(), "go", "tool", "-n", "server") // builds it where that was not done before
 	cmd.Dir = filepath.Join(linktest.Root(b), "tools", "toxiproxy")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Skipf("needs the module of toxiproxy: %v: %s", err, out)
+	path, err := cmd.Output()
+	if err != nil {
+		b.Skipf("needs the module of toxiproxy, in tools/toxiproxy: %v", err)
 	}
-	return path
+	return strings.TrimSpace(string(path))
 }
 
 // delaysOfToxiproxy is delays for TCP messages over loopback, with the proxy
@@ -43,7 +43,7 @@ func delaysOfToxiproxy(b *testing.B, delay time.Duration) []time.Duration {
 	linktest.Require(b, "netns", "tcpdump")
 	ns := linktest.Namespace(b)
 	proxy := linktest.Start(b, ns.Command(toxiproxy(b)))
-	proxy.WaitFor(b, "Starting Toxiproxy")
+	proxy.WaitFor(b, "Starting HTTP server")
 	configureToxiproxy(b, ns, delay)
 	var server net.Listener
 	ns.Do(func() (err error) {
@@ -65,7 +65,7 @@ func delaysOfToxiproxy(b *testing.B, delay time.Duration) []time.Duration {
 	})
 	defer conn.Close()
 	sendNumbers(b, conn)
-	time.Sleep(delay + 100*time.Millisecond)
+	time.Sleep(2*delay + delayPatience)
 	path := capture.Finish()
 	return lateness(b, arrivals(b, path, toxiproxyListen), arrivals(b, path, toxiproxyUpstream), delay)
 }

@@ -432,6 +432,10 @@ func TestABurstIsWrittenBesideTheLoop(t *testing.T) {
 			if err := tp.SetCarrier(true); err != nil { // when all before is written
 				t.Fatal(err)
 			}
+			const fileHeader, packetHeader, frame = 24, 16, 60
+			for deadline := time.Now().Add(patience); fileSize(capture.Path) < fileHeader+captured*(packetHeader+frame) && time.Now().Before(deadline); {
+				time.Sleep(5 * time.Millisecond) // until tcpdump has written them
+			}
 			comparePackets(t, capture.Finish(), captured)
 		}
 		f := link.NewFrame(60)
@@ -457,6 +461,14 @@ func TestABurstIsWrittenBesideTheLoop(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.settled(tp)
+}
+
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // comparePackets wants the first frames of a test in a capture.

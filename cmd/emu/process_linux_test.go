@@ -34,6 +34,7 @@ func processFaults(t *testing.T, emu string) {
 			endsAfterCtrlC(t, emu, clock)
 		}
 	})
+	t.Run("ends with 5 when the machine held it up", func(t *testing.T) { tellsThatItWasHeldUp(t, emu) })
 	t.Run("says that it may not write", func(t *testing.T) { saysThatItMayNotWrite(t, emu) })
 	t.Run("leaves whole files on a full disk", func(t *testing.T) { survivesAFullDisk(t, emu) })
 	t.Run("says that it may not open a TAP", func(t *testing.T) { saysThatItMayNotOpenATap(t, emu) })
@@ -64,6 +65,50 @@ func endsAfterCtrlC(t *testing.T, emu, clock string) {
 		}
 		if n := framesOf(t, path); n < 100 {
 			t.Errorf("%s: %d frames at the %s", clock, n, point)
+		}
+	}
+}
+
+// tellsThatItWasHeldUp stops the process for a while, as a machine does that has
+// too much to do: what was due meanwhile is late, and nothing is judged. The same
+// run is judged where that is allowed.
+func tellsThatItWasHeldUp(t *testing.T, emu string) {
+	const heldUp = 700 * time.Millisecond
+	dir := t.TempDir()
+	file := write(t, filepath.Join(dir, "held.yaml"), `
+version: 1
+name: held
+clock: real
+duration: 3s
+devices: [{steps: [connect, every: {period: 10ms, do: [publish: {topic: t, payload: "{n}", qos: 0}]}]}]
+broker: {kind: model}
+expect: [published > 10]
+`)
+	for most, want := range map[string]struct {
+		code int
+		text string
+	}{"300ms": {exitInconclusive, "held: inconclusive"}, "1h": {exitPass, "held: pass"}} {
+		out := filepath.Join(dir, most)
+		cmd := exec.Command(emu, "run", file, "--out", out, "--max-lateness", most)
+		p := linktest.Start(t, cmd)
+		for range 1000 { // until it has begun
+			if _, err := os.Stat(filepath.Join(out, "held.peer.pcapng")); err == nil {
+				break
+			}
+			<-time.After(10 * time.Millisecond)
+		}
+		<-time.After(200 * time.Millisecond)
+		for _, s := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+			if err := cmd.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+			if s == syscall.SIGSTOP {
+				<-time.After(heldUp)
+			}
+		}
+		text, _ := p.Wait(t)
+		if code := cmd.ProcessState.ExitCode(); code != want.code || !strings.Contains(text, want.text) {
+			t.Errorf("at most %s late, held up for %v: exit %d\n%s", most, heldUp, code, text)
 		}
 	}
 }

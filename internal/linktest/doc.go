@@ -35,6 +35,7 @@ const (
 	NeedIPXE  = "ipxe"  // iPXE as a kernel image, Debian's ipxe
 	// NeedPrometheus is Prometheus' own parser for Python, Debian's python3-prometheus-client.
 	NeedPrometheus = "prometheus"
+	NeedUBoot      = "u-boot" // U-Boot for QEMU's PC, Debian's u-boot-qemu
 )
 
 // Require skips the test when the machine lacks a need, or fails it where
@@ -82,6 +83,9 @@ func missing(need string) error {
 		return err
 	case NeedPrometheus:
 		_, err := os.Stat("/usr/lib/python3/dist-packages/prometheus_client/parser.py")
+		return err
+	case NeedUBoot:
+		_, err := os.Stat("/usr/lib/u-boot/qemu-x86/u-boot.rom")
 		return err
 	}
 	_, err := exec.LookPath(need)
