@@ -94,30 +94,34 @@ func arrivals(t testing.TB, path string, port uint16) map[uint64]pcaps.Stamp {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, ok := numberIn(p.Data, port)
-		if _, again := all[n]; ok && !again {
-			all[n] = p.Time
+		for _, n := range numbersIn(p.Data, port) {
+			if _, again := all[n]; !again {
+				all[n] = p.Time
+			}
 		}
 	}
 	return all
 }
 
-// numberIn returns the number in a frame over IPv4 to a port.
-func numberIn(frame []byte, port uint16) (uint64, bool) {
-	const ethernet = 14
+// numbersIn returns the numbers in a frame over IPv4 to a port; TCP may have joined
+// messages.
+func numbersIn(frame []byte, port uint16) (all []uint64) {
+	const ethernet, message = 14, 16
 	if len(frame) < ethernet+20 || frame[12] != 0x08 || frame[13] != 0 {
-		return 0, false
+		return nil
 	}
 	transport := ethernet + int(frame[ethernet]&15)*4
 	header := 8
 	if frame[ethernet+9] == 6 && len(frame) > transport+12 {
 		header = int(frame[transport+12]>>4) * 4
 	}
-	at := transport + header
-	if len(frame) < at+16 || binary.BigEndian.Uint16(frame[transport+2:]) != port || binary.BigEndian.Uint64(frame[at:]) != delayMark {
-		return 0, false
+	if len(frame) < transport+header || binary.BigEndian.Uint16(frame[transport+2:]) != port {
+		return nil
 	}
-	return binary.BigEndian.Uint64(frame[at+8:]), true
+	for at := transport + header; len(frame) >= at+message && binary.BigEndian.Uint64(frame[at:]) == delayMark; at += message {
+		all = append(all, binary.BigEndian.Uint64(frame[at+8:]))
+	}
+	return all
 }
 
 // lateness returns by how much each message came later than the delay after it was

@@ -198,7 +198,7 @@ func (a *Adapter) retry(n *neighbour) {
 
 // arp sends an ARP packet.
 func (a *Adapter) arp(operation uint16, to, targetMAC wire.MAC, target netip.Addr) {
-	f := link.NewFrame(maxARPPackets)
+	f := link.NewFrame(arpFrame)
 	wire.PutARP(f.Data[headerLen:], operation, a.cfg.MAC, a.cfg.Address.Addr(), targetMAC, target)
 	a.counters.ARP++
 	a.send(f, to, wire.EtherTypeARP)

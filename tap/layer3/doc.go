@@ -20,18 +20,21 @@ import (
 	"hilnet/wire"
 )
 
-// Limits of what an Adapter keeps, and when it gives up: those of Linux's
-// neighbour table (net/core/neighbour.c, Documentation ip-sysctl: mcast_solicit,
-// retrans_time_ms, base_reachable_time_ms), except that packets are counted.
+// Limits of what an Adapter keeps.
 const (
-	MaxNeighbours  = 1024
-	MaxWaiting     = 64 // packets for one neighbour
+	MaxNeighbours = 1024 // whose addresses it knows or asks for
+	MaxWaiting    = 64   // packets for one neighbour
+)
+
+// When an Adapter asks and gives up, as Linux does (ip-sysctl: mcast_solicit,
+// retrans_time_ms, base_reachable_time_ms).
+const (
 	Requests       = 3
 	RequestEvery   = time.Second
 	Lifetime       = 30 * time.Second
 	stage          = "layer3"
 	headerLen      = wire.EthernetHeaderLen
-	maxARPPackets  = headerLen + wire.ARPLen
+	arpFrame       = headerLen + wire.ARPLen
 	destinationAt  = headerLen + 16 // RFC 791 3.1
 	minIPv4        = 20
 	versionsOfIPv4 = 4
