@@ -418,6 +418,9 @@ func TestTheKeysOfAGatewayAreFelt(t *testing.T) {
 			if got := fmt.Sprintf("opened %d, refused %d, prohibited %d, limited %d, disconnects %d", g.Opened, g.Refused, g.Prohibited, g.Limited, r.Outcome.Disconnects); got != c.want {
 				t.Errorf("%s, want %s", got, c.want)
 			}
+			if told := strings.Contains(strings.Join(r.Notes, " "), "is a broker running there?"); told != (g.Opened == 0) {
+				t.Errorf("%d opened, and the notes are %q", g.Opened, r.Notes)
+			}
 		})
 	}
 }

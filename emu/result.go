@@ -119,6 +119,9 @@ func (w *World) notes(o *scenarios.Outcome) []string {
 		all = append(all, fmt.Sprintf("nobody connected to the broker at %v port %d: is one running there that listens on that address? mosquitto 2 listens on localhost only, unless its configuration has \"listener %d\" and \"allow_anonymous true\"",
 			b.Address.Addr(), b.Port, b.Port))
 	}
+	if g := &o.Gateway; g.Opened == 0 && g.Refused+g.Unreachable > 0 {
+		all = append(all, fmt.Sprintf("the gateway could not connect anybody to %s: is a broker running there? emu explain gateway_refused and gateway_unreachable tell more", w.sc.Broker.Gateway.To))
+	}
 	all = append(all, w.unusedDrops()...)
 	if w.recording != nil {
 		all = append(all, w.recording.note())
