@@ -34,6 +34,7 @@ type Session struct {
 	randoms [2][randomLength]byte
 	version uint16
 	suite   uint16
+	known   suite // that of the keys
 	etm     bool
 	early   bool // the client offered early data
 	ready   bool // keys were looked for, and found
@@ -142,6 +143,9 @@ func (s *Session) record(side flow.Side, h *half, b []byte, emit func([]byte)) {
 		if kind = s.decrypt(h, kind, version, &body); h.dead {
 			return
 		}
+	} else if h.encrypted && kind == kindHandshake {
+		s.fail(h, "a handshake in clear behind a ServerHello of TLS 1.3") // RFC 8446 5: it ends the session
+		return
 	} else if kind == kindApplication {
 		if s.early && side == s.client {
 			s.fail(h, "the client's early data are not read")
@@ -206,8 +210,12 @@ func (s *Session) missing() string {
 	switch _, known := suites[s.suite]; {
 	case s.hellos != 3:
 		return notFromTheStart
+	case s.version < tls.VersionTLS12:
+		return tls.VersionName(s.version) + " is not read"
 	case !known:
 		return fmt.Sprintf("the cipher suite %s is not read", tls.CipherSuiteName(s.suite))
+	case !s.fits():
+		return fmt.Sprintf("the cipher suite %s is none of %s", tls.CipherSuiteName(s.suite), tls.VersionName(s.version))
 	case s.keys.Len() == 0:
 		return "there are no keys"
 	case !s.keys.knows(s.randoms[0]) && s.keys.refused > 0:
@@ -259,8 +267,7 @@ func (s *Session) message(side flow.Side, h *half, body []byte) {
 
 // advance gives a direction of TLS 1.3 its next secret.
 func (s *Session) advance(h *half, secret []byte) {
-	known := suites[s.suite]
-	o, err := opener13(&known, secret)
+	o, err := opener13(&s.known, secret)
 	if err != nil {
 		s.fail(h, "a secret that is none: "+err.Error())
 		return
@@ -270,11 +277,10 @@ func (s *Session) advance(h *half, secret []byte) {
 
 // update is RFC 8446 7.2.
 func (s *Session) update(h *half) {
-	known := suites[s.suite]
 	if h.secret == nil || s.version < tls.VersionTLS13 {
 		return
 	}
-	next, err := expand13(&known, h.secret, "traffic upd", known.prf().Size())
+	next, err := expand13(&s.known, h.secret, "traffic upd", s.known.prf().Size())
 	if err != nil {
 		s.fail(h, err.Error())
 		return
@@ -298,7 +304,7 @@ func (s *Session) prepare() {
 		return
 	}
 	known, ok := suites[s.suite]
-	if !ok {
+	if !ok || !s.fits() {
 		return
 	}
 	client, server := &s.halves[s.client-flow.SideA], &s.halves[s.client.Peer()-flow.SideA]
@@ -309,11 +315,11 @@ func (s *Session) prepare() {
 		}
 		var err error
 		if client.pending, server.pending, err = openers12(&known, master, s.randoms[0][:], s.randoms[1][:], s.etm); err == nil {
-			s.ready = true
+			s.ready, s.known = true, known
 		}
 		return
 	}
-	s.ready = true
+	s.ready, s.known = true, known
 	for _, d := range []struct {
 		h           *half
 		first, then string
@@ -324,6 +330,12 @@ func (s *Session) prepare() {
 			s.advance(d.h, secret)
 		}
 	}
+}
+
+// fits reports whether the version is one that is read, and the suite is of it: TLS 1.3
+// has suites of its own, 0x13..
+func (s *Session) fits() bool {
+	return s.version >= tls.VersionTLS12 && s.version >= tls.VersionTLS13 == (s.suite>>8 == 0x13)
 }
 
 // Lost reports whether the application data of a side could not be read, or not to

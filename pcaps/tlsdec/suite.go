@@ -147,6 +147,11 @@ func (o *opener) openCBC(kind byte, version uint16, body []byte) ([]byte, error)
 	if pad > len(plain) {
 		return nil, errOpen
 	}
+	for _, b := range plain[len(plain)-pad:] {
+		if int(b) != pad-1 {
+			return nil, errOpen
+		}
+	}
 	plain = plain[:len(plain)-pad]
 	if o.etm {
 		return plain, nil
@@ -222,6 +227,9 @@ func openers12(s *suite, master, clientRandom, serverRandom []byte, etm bool) (c
 
 // opener13 makes an opener of TLS 1.3 from a traffic secret: RFC 8446 7.3.
 func opener13(s *suite, secret []byte) (*opener, error) {
+	if s.aead == nil { // of a session that was renegotiated to another version half-way
+		return nil, errOpen
+	}
 	key, err := expand13(s, secret, "key", s.key)
 	if err != nil {
 		return nil, err
