@@ -47,7 +47,7 @@ again, and writes them anew: in another format, in part, or joined.
 
 Every command ends with 0 when all is well, 1 when a capture is cut or damaged (or
 when what was played differs from it), 2 when the command line is wrong or a file is
-no capture, 3 when a file cannot be read, 4 after an internal error and 130 after
+no capture, 3 when a file cannot be read or written, 4 after an internal error and 130 after
 Ctrl-C.`,
 		Example:           "  replay info device.pcapng\n  replay analyze device.pcapng",
 		SilenceUsage:      true,

@@ -149,6 +149,8 @@ func (f *playFlags) check() error {
 		return errors.New("--against tap: lacks the name of the interface: write tap:NAME")
 	case f.wait <= 0:
 		return fmt.Errorf("--wait %v is not a time span above 0", f.wait)
+	case !(f.speed >= play.MinSpeed && f.speed <= play.MaxSpeed): // nor is NaN
+		return fmt.Errorf("--speed %v is not between %v and %v", f.speed, play.MinSpeed, float64(play.MaxSpeed))
 	case f.accept <= 0:
 		return fmt.Errorf("--accept %v is not a time span above 0", f.accept)
 	case f.adapt.Password != "" && f.adapt.User == "":
@@ -255,9 +257,6 @@ func (f *playFlags) config(s *script.Script, as script.Role) play.Config {
 	cfg := play.Config{
 		Script: s, As: as, Timing: play.Timing(f.timing), Speed: f.speed, Policy: play.Policy(f.policy),
 		Wait: f.wait, Accept: f.accept, Synthetic: f.synthetic, Adapt: f.adapt,
-	}
-	if f.speed == 0 {
-		cfg.Speed = -1 // 0 means 1 to play, but not to somebody who wrote it
 	}
 	for _, id := range f.only {
 		cfg.Only = append(cfg.Only, uint64(id))

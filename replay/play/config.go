@@ -138,5 +138,9 @@ func (c *Config) scaled(d time.Duration) time.Duration {
 	if c.Speed == 1 {
 		return d
 	}
-	return time.Duration(float64(d) / c.Speed)
+	return time.Duration(min(float64(d)/c.Speed, float64(maxSpan)))
 }
+
+// maxSpan is the longest that anything is put off: slower, a few hours of a capture
+// are longer than there are numbers for.
+const maxSpan = 100 * 365 * 24 * time.Hour

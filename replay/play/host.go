@@ -23,13 +23,12 @@ type HostNetwork struct {
 	tls     *tls.Config // nil: without
 	failed  func(error)
 	shaking atomic.Int32    // clients that shake hands
-	ctx     context.Context // of handshakes
+	ctx     context.Context // of handshakes, and of what waits for the loop
 	cancel  context.CancelFunc
 
 	listener net.Listener
 	mu       sync.Mutex // guards the rest
 	conns    map[*hostConn]bool
-	stopped  bool
 	writers  sync.WaitGroup
 }
 
@@ -214,7 +213,6 @@ func (n *HostNetwork) Stop() {
 	n.cancel()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.stopped = true
 	for c := range n.conns { // each by itself: their order does not matter
 		c.mu.Lock()
 		c.fin = true
@@ -306,16 +304,7 @@ func (c *hostConn) read() {
 		b := make([]byte, readSize)
 		k, err := c.conn.Read(b)
 		if k > 0 {
-			taken := make(chan struct{})
-			c.network.post(func() {
-				defer close(taken)
-				if !c.over {
-					c.events.Data(b[:k])
-				}
-			})
-			if err == nil && k == len(b) { // a peer that floods does not fill the memory
-				c.await(taken)
-			}
+			c.arrived(b[:k])
 		}
 		if err != nil {
 			switch {
@@ -330,13 +319,24 @@ func (c *hostConn) read() {
 	}
 }
 
-// await returns when the loop has taken what was posted, or the play is over.
-func (c *hostConn) await(taken chan struct{}) {
-	c.network.mu.Lock()
-	stopped := c.network.stopped
-	c.network.mu.Unlock()
-	if !stopped {
-		<-taken
+// arrived gives the loop what was read, and returns when it has taken that, or when
+// the play is over: a peer that floods, in pieces of whatever size, does not fill the
+// memory.
+func (c *hostConn) arrived(b []byte) {
+	over := c.network.ctx.Done()
+	if c.network.ctx.Err() != nil {
+		return // nobody wants it; only the end is waited for
+	}
+	taken := make(chan struct{})
+	c.network.post(func() {
+		defer close(taken)
+		if !c.over {
+			c.events.Data(b)
+		}
+	})
+	select {
+	case <-taken:
+	case <-over:
 	}
 }
 

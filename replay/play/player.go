@@ -31,6 +31,8 @@ type Player struct {
 	accepting    *sim.Timer
 	line         line
 	strangers    int // connections beyond the script
+	lobbies      int // connections that have not said who they are
+	lobbyBytes   int // what they have said so far
 	sentBytes    int
 	done         bool
 }
@@ -116,9 +118,22 @@ func (p *Player) accept(c Conn) *Events {
 		p.strangers++
 		return nil
 	}
+	if p.lobbies >= p.left+maxLobbies {
+		p.strangers++
+		return nil
+	}
+	p.lobbies++
 	l := &lobby{player: p, conn: c}
 	return &Events{Data: l.data, Closed: l.closed}
 }
+
+// Limits of connections that have not said who they are. Beyond them they are
+// refused, and count as extra.
+const (
+	maxLobbies    = 1024        // more than conversations are left
+	maxLobbyBytes = 4 * maxLive // of all of them together, maxFirst of each apart
+	maxFirst      = 64 << 10    // what a CONNECT is hardly longer than
+)
 
 // A lobby is a connection that has not said who it is.
 type lobby struct {
@@ -137,21 +152,43 @@ func (l *lobby) data(b []byte) {
 		l.events.Data(b)
 		return
 	}
+	p := l.player
+	if len(l.rx)+len(b) > maxFirst && p.lobbyBytes+len(b) > maxLobbyBytes {
+		l.refuse()
+		l.conn.Abort()
+		return
+	}
 	l.rx = append(l.rx, b...)
+	p.lobbyBytes += len(b)
 	h, ok, err := codec.ParseHeader(l.rx)
 	if err == nil && (!ok || len(l.rx) < h.Len()) && len(l.rx) < maxLive {
 		return
 	}
-	s := l.player.choose(l.rx)
+	s := p.choose(l.rx)
 	if s == nil {
-		l.over = true
-		l.player.strangers++
+		l.refuse()
 		l.conn.Abort()
 		return
 	}
+	first := l.leave()
 	l.events = s.take(l.conn)
-	l.events.Data(l.rx)
+	l.events.Data(first)
+}
+
+// leave returns what was said until now.
+func (l *lobby) leave() []byte {
+	first := l.rx
+	l.player.lobbies--
+	l.player.lobbyBytes -= len(first)
 	l.rx = nil
+	return first
+}
+
+// refuse counts the connection as one of nobody that is known.
+func (l *lobby) refuse() {
+	l.over = true
+	l.player.strangers++
+	l.leave()
 }
 
 func (l *lobby) closed(err error) {
@@ -159,8 +196,7 @@ func (l *lobby) closed(err error) {
 	case l.events != nil:
 		l.events.Closed(err)
 	case !l.over:
-		l.over = true
-		l.player.strangers++
+		l.refuse()
 		l.conn.Close()
 	}
 }

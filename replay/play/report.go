@@ -319,7 +319,7 @@ func (n *ReceivedCount) count(st *state) string {
 func (p *Player) Report() *Report {
 	r := &Report{
 		Format: Format, Version: Version, As: p.cfg.As.String(), Timing: p.cfg.Timing, Speed: p.cfg.Speed, Policy: p.cfg.Policy, TLS: p.cfg.TLS,
-		Verdict: Faithful, Elapsed: p.cfg.Loop.Now().Sub(p.began), Strangers: p.strangers,
+		Verdict: Faithful, Elapsed: p.cfg.Loop.Now().Sub(p.began), Strangers: p.strangers + p.lobbies,
 		NotMQTT: p.cfg.Script.Skipped, Unlisted: p.cfg.Script.Unlisted, Conversations: []*Conversation{},
 	}
 	r.Conversations = append(r.Conversations, p.refused...)
