@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,9 @@ import (
 	"hilnet/emu"
 	"hilnet/replay/extract"
 )
+
+// memoryGoal is where the garbage collector begins to work harder.
+const memoryGoal = 600 << 20
 
 type extractFlags struct {
 	out    string
@@ -64,6 +68,8 @@ See docs/extract.md.`,
 }
 
 func (c *cli) extract(ctx context.Context, files []string, f *extractFlags) error {
+	// What is kept of a capture is bounded; what the collector leaves lying about is not.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryGoal))
 	cfg := extract.Config{}
 	var err error
 	if cfg.MQTTPorts, err = portsOf(f.ports); err != nil {

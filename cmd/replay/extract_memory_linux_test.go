@@ -16,7 +16,7 @@ import (
 
 // extractBound is what extract may take, whatever the capture: it keeps what is in the
 // headers of up to extract.MaxFrames frames (docs/extract.md).
-const extractBound = 1 << 30
+const extractBound = 3 << 29
 
 // A flood is a capture of one connection whose frames are made to cost most.
 type flood struct {

@@ -23,10 +23,7 @@ func (m *Making) steps() []string {
 		if n, period := periodic(acts[i:]); n > 0 {
 			all = append(all, fmt.Sprintf("- every: {period: %s, count: %d, do: [%s]}", span(time.Duration(period)*tick), n, step(a)))
 			i += n
-			now += int64(n) * period // the last round is waited for
-			if i < len(acts) && ticks(acts[i].at) < now {
-				now = ticks(acts[i].at)
-			}
+			now += int64(n-1) * period // the step ends with its last round
 			continue
 		}
 		all = append(all, "- "+step(a))
@@ -59,10 +56,6 @@ func periodic(acts []act) (n int, period int64) {
 			break
 		}
 		n++
-	}
-	// A last round that the next act follows at once would make it late.
-	if n < len(acts) && acts[n].at < acts[0].at+int64(n)*period*int64(tick) {
-		n--
 	}
 	if n < leastPeriodic {
 		return 0, 0
