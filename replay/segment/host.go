@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"hilnet/link"
@@ -130,7 +131,7 @@ func (h *Host) Dial(to netip.AddrPort, facts Facts, events *Events) *Conn {
 	}
 	c := h.newConn(flowKey{to, h.port}, facts)
 	c.events, c.dialled = events, true
-	if len(h.conns) >= maxConns || h.nextHop(to.Addr()) == (netip.Addr{}) {
+	if !h.hasRoom() || h.nextHop(to.Addr()) == (netip.Addr{}) {
 		h.cfg.Loop.After(0, func() { c.lost(fmt.Errorf("no way to %v", to)) })
 		return c
 	}
@@ -202,7 +203,7 @@ func (h *Host) segment(l *wire.Layers) {
 	listener := h.ports[key.port]
 	switch {
 	case flags&wire.TCPRst != 0:
-	case listener != nil && flags&(wire.TCPSyn|wire.TCPAck) == wire.TCPSyn && len(h.conns) < maxConns:
+	case listener != nil && flags&(wire.TCPSyn|wire.TCPAck) == wire.TCPSyn && h.hasRoom():
 		c = h.newConn(key, listener.facts())
 		c.listener = listener
 		h.conns[key] = c
@@ -213,6 +214,20 @@ func (h *Host) segment(l *wire.Layers) {
 		h.stats.Foreign++
 		h.reset(key, l)
 	}
+}
+
+// hasRoom reports whether there may be another connection. Those that are closed stay
+// until there is none, for what is still under way to them.
+func (h *Host) hasRoom() bool {
+	if len(h.all) >= maxConns {
+		h.all = slices.DeleteFunc(h.all, func(c *Conn) bool {
+			if c.state == stateClosed && h.conns[c.key] == c {
+				delete(h.conns, c.key)
+			}
+			return c.state == stateClosed
+		})
+	}
+	return len(h.all) < maxConns
 }
 
 // reset answers a segment of no connection (RFC 9293 section 3.10.7.1).
