@@ -49,7 +49,8 @@ type machine struct {
 	nic    *nic.NIC
 	host   host
 	host6  *stack.Host // of a device that speaks IPv6, else nil
-	port   link.Sink   // for arriving frames
+	addressing
+	port   link.Sink // for arriving frames
 	halted bool
 	client *mqtt.Client
 
@@ -122,6 +123,9 @@ func (w *World) newMachine(d *device) (*machine, error) {
 
 // start starts the application.
 func (d *device) start() {
+	if d.dhcp != nil {
+		d.dhcp.Start() // its port is free: nothing else runs yet
+	}
 	app := d.world.opt.Apps[d.cfg.App]
 	d.kernel.NewThread(d.cfg.Name+" app", appPriority, func(th *rtos.Thread) {
 		if app != nil {
@@ -180,7 +184,11 @@ func (d *device) connect(t *sim.Task) mqtt.Status {
 		d.trying = false
 		d.changed.Broadcast()
 	}()
-	peer := d.peer(t)
+	peer, status := d.find(t, d.peer(t))
+	if !status.OK() {
+		d.unconnected(status)
+		return status
+	}
 	// NetX forgets both at every disconnect, so they are set before each connect.
 	if m.Login != nil {
 		if s := d.client.LoginSet([]byte(m.Login.User), []byte(m.Login.Password)); !s.OK() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -134,7 +135,11 @@ func (d *dut) openTap() error {
 	if cfg.Side == scenarios.DescriptorSide {
 		return d.openBridged(ns, func(b *taphost.Bridge) error { return b.JoinTAP(cfg.Name, ownerOfTAPs(), d.cfg.MTU) })
 	}
-	config := tap.Config{Name: cfg.Name, Address: d.cfg.Address, MAC: d.cfg.MAC[:], MTU: d.cfg.MTU}
+	var address netip.Prefix // with DHCP, what is at the TAP asks for one itself
+	if !d.cfg.Address.DHCP {
+		address = d.cfg.Address.Prefix
+	}
+	config := tap.Config{Name: cfg.Name, Address: address, MAC: d.cfg.MAC[:], MTU: d.cfg.MTU}
 	open := d.newTAP
 	if cfg.Layer == scenarios.Layer3 {
 		open, config.MAC, config.Layer3 = d.newTUN, nil, true

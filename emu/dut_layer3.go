@@ -27,7 +27,7 @@ func (d *dut) newTUN(ns *taphost.Namespace, cfg tap.Config) (*tap.TAP, error) {
 	}
 	e := &layer3Edge{tun: t, up: &lateSink{}}
 	e.Adapter, err = layer3.New(layer3.Config{
-		Node: d.cfg.Name, MAC: wire.MAC(d.cfg.MAC), Address: d.cfg.Address, Gateway: d.cfg.Gateway,
+		Node: d.cfg.Name, MAC: wire.MAC(d.cfg.MAC), Address: d.cfg.Address.Prefix, Gateway: d.cfg.Gateway,
 		Loop: w.loop, Trace: w.trace, Up: e.up, Interface: t,
 		Sent:  func(f *link.Frame) { d.received(f, w.pacer.Now()) },
 		Heard: func(f *link.Frame) { d.sent(f, w.pacer.Now()) },

@@ -60,15 +60,16 @@ func (w *World) newEdgeNetwork(open func(*edgeNetwork) error) (network, error) {
 	if err := open(n); err != nil {
 		return nil, err
 	}
-	n.sw.OnDrop(func(f *link.Frame, v link.Verdict) {
+	port, err := w.brokerPort(n.sw, n.edge, func(f *link.Frame, v link.Verdict) {
 		var waiting []*pcaps.Point
 		if n.sole {
 			waiting = n.points
 		}
 		w.switchDrop(f, v, waiting)
 	})
-	port := n.sw.Port(n.edge)
-	w.uplink(n.sw, port)
+	if err != nil {
+		return nil, err
+	}
 	w.onStart(func() error { return n.edge.Start(port) })
 	return n, nil
 }
@@ -236,7 +237,7 @@ func (w *World) startBroker(ns *taphost.Namespace, env ...string) error {
 func (n *edgeNetwork) attach(device *scenarios.Device, l *link.Link) (link.Sink, error) {
 	for _, p := range n.points {
 		if n.sole {
-			l.Down.Observe(&fateTap{n.world.files, p})
+			l.Down.Observe(&brokerTap{fateTap: fateTap{n.world.files, p}, world: n.world})
 		}
 	}
 	return n.world.join(n.sw, device, l), nil
@@ -258,7 +259,7 @@ func (n *edgeNetwork) carrier(on bool) {
 func (n *edgeNetwork) received(f *link.Frame, at sim.Time) {
 	f.ID = n.world.ids.Next()
 	fate := pcaps.FateFinal
-	if n.sole {
+	if n.sole && !n.world.toServices(f) {
 		fate = pcaps.FatePending
 	}
 	for _, p := range n.points {

@@ -82,6 +82,7 @@ type World struct {
 	finds *finder
 
 	devices  []*device
+	services *netServices       // nil: none
 	duts     map[string]*dut    // devices that are not models, by name; looked up only
 	byName   map[string]*device // looked up only, never ranged over
 	triggers []*trigger

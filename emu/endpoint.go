@@ -44,6 +44,9 @@ func (opt *Options) checkEndpoints(sc *scenarios.Scenario) error {
 	if opt.Broker != nil && sc.Broker.Kind != scenarios.BrokerModel {
 		return fmt.Errorf("emu: scenario %q has a broker of kind %s: only one of kind model can be replaced", sc.Name, sc.Broker.Kind)
 	}
+	if sc.Services != nil || sc.Devices[0].Address.DHCP || sc.Devices[0].MQTT.Host != "" {
+		return errors.New("emu: what replaces a device or a broker knows no services: remove services, address: dhcp and mqtt.host")
+	}
 	if sc.Devices[0].Address6.IsSet() && opt.Device != nil {
 		return errors.New("emu: a replaced device speaks IPv4 only: remove address6")
 	}
@@ -72,7 +75,7 @@ func (w *World) addEndpoint(cfg *scenarios.Device, network network) error {
 		l.Down.Observe(&receiverTap{w.files, point})
 	}
 	near.Sink, err = w.opt.Device(Endpoint{
-		Loop: w.loop, Trace: w.trace, Node: cfg.Name, MAC: wire.MAC(cfg.MAC), Addr: cfg.Address, Gateway: cfg.Gateway,
+		Loop: w.loop, Trace: w.trace, Node: cfg.Name, MAC: wire.MAC(cfg.MAC), Addr: cfg.Address.Prefix, Gateway: cfg.Gateway,
 		MTU: cfg.MTU, Broker: w.brokerAddr(), Out: l.Up, OnClose: w.onClose, TLS: w.tls.endpoint(cfg, true),
 	})
 	return err

@@ -235,7 +235,7 @@ type notReading struct {
 func newNotReading(w *watch, h *hits) detector { return &notReading{w: w, h: h} }
 
 func (d *notReading) add(e *trace.Event) {
-	if e.Node != d.w.name || d.told || e.Kind != trace.KindPoolEmpty || len(d.w.unread) == 0 || e.T.Sub(d.w.unread[0]) < longWait {
+	if e.Node != d.w.name || d.told || e.Kind != trace.KindPoolEmpty || e.Stage != "" && e.Stage != scenarios.StagePool || len(d.w.unread) == 0 || e.T.Sub(d.w.unread[0]) < longWait {
 		return
 	}
 	d.told = true

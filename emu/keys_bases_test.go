@@ -392,4 +392,21 @@ timeline:
   - {at: 25s, do: power_cut, for: 80s}
 oracles: {arp_unanswered: 60s, no_progress: 100s, reconnect_min: 1ms, reconnect_max: 100s, sends_while_down: false, isn_repeated: false}
 `,
+	// Services: one device asks for all, one for a name, at another server first.
+	`
+version: 1
+name: services
+duration: 60s
+devices:
+  - {name: a, address: dhcp, mqtt: {host: broker.example, wait: 2s}, reconnect: 1s, steps: [connect, every: {period: 5s, do: [publish: {topic: t}]}]}
+  - {name: b, dns: [10.0.0.1, 10.0.0.254], mqtt: {host: broker.example, wait: 2s}, steps: [connect]}
+broker: {kind: model}
+services:
+  address: 10.0.0.254/24
+  dhcp: {lease: 12s, router: 10.0.0.1, dns: [10.0.0.254], delay: 10ms, answer: right}
+  dns: {names: [{name: broker.example, addresses: [10.0.0.1], ttl: 60s}], delay: 10ms, answer: right}
+timeline:
+  - {at: 20s, do: service, service: dhcp, answer: silent, for: 15s}
+  - {at: 40s, do: blackhole, for: 8s, link: link-a}
+`,
 }

@@ -31,6 +31,9 @@ var keyValues = map[string][]string{
 	"broker.state":                   {"testdata/broker-state-2.json"},
 	"timeline[].after.device":        {"b"},
 	"timeline[].after.label":         {"two"},
+	"timeline[].answer":              {"wrong"},
+	"devices[].mqtt.host":            {"other.example"},
+	"devices[].dns":                  {"[10.0.0.254]"},
 	"oracles":                        {"{isn_repeated: true}"},
 }
 
@@ -88,6 +91,11 @@ var keyElsewhere = map[string]string{
 	"broker.socket.remote":          "TestEveryKindOfDeviceTalksToEveryKindOfBroker, TestABrokerBehindASocket",
 	"broker.board":                  "TestEveryKindOfDeviceTalksToEveryKindOfBroker",
 	"broker.board.nic":              "TestEveryKindOfDeviceTalksToEveryKindOfBroker",
+	"services.dhcp.first":           "TestClientsThatNobodyHereWroteUseTheServices",
+	"services.dhcp.last":            "TestClientsThatNobodyHereWroteUseTheServices",
+	"services.sntp":                 "TestClientsThatNobodyHereWroteUseTheServices",
+	"services.sntp.delay":           "TestClientsThatNobodyHereWroteUseTheServices",
+	"services.sntp.answer":          "TestClientsThatNobodyHereWroteUseTheServices",
 }
 
 var keyApps = map[string]App{

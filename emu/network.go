@@ -93,25 +93,28 @@ func (w *World) newHostNetwork() (*modelNetwork, *stack.Host, error) {
 	if n.point, err = w.point(w.sc.Name+"."+string(scenarios.PointBroker), scenarios.PointBroker, 0); err != nil {
 		return nil, nil, err
 	}
+	var points []*pcaps.Point
+	if n.point != nil {
+		points = append(points, n.point)
+	}
 	var host *stack.Host
-	port := n.sw.Port(link.SinkFunc(func(f *link.Frame) {
+	port, err := w.brokerPort(n.sw, link.SinkFunc(func(f *link.Frame) {
 		if n.point != nil {
 			w.files.fail(n.point.Capture(w.loop.Now(), f.ID, pcaps.Inbound, f.Data, pcaps.FateFinal))
 		}
 		host.Put(f)
-	}))
-	w.uplink(n.sw, port)
+	}), func(f *link.Frame, v link.Verdict) { w.switchDrop(f, v, points) })
+	if err != nil {
+		return nil, nil, err
+	}
 	w.files.belongs(n.point, "")
-	var points []*pcaps.Point
 	out := link.Sink(port)
 	if n.point != nil {
-		points = append(points, n.point)
 		out = link.SinkFunc(func(f *link.Frame) {
 			n.sent(f)
 			port.Put(f)
 		})
 	}
-	n.sw.OnDrop(func(f *link.Frame, v link.Verdict) { w.switchDrop(f, v, points) })
 	host, err = stack.New(w.loop, w.trace, stack.Config{
 		Node: brokerNode, MAC: wire.MAC(brokerMAC), Addr: w.sc.Broker.Address, MTU: brokerMTU, Profile: stack.Linux(),
 		Addr6: w.sc.Broker.Address6.Prefix, Advertise: w.advertised(),
@@ -128,7 +131,7 @@ func (w *World) newHostNetwork() (*modelNetwork, *stack.Host, error) {
 func (n *modelNetwork) sent(f *link.Frame) {
 	f.ID = n.world.ids.Next()
 	fate := pcaps.FatePending
-	if toGroup(f) {
+	if toGroup(f) || n.world.toServices(f) {
 		fate = pcaps.FateFinal
 	}
 	n.world.files.fail(n.point.Capture(n.world.loop.Now(), f.ID, pcaps.Outbound, f.Data, fate))
@@ -137,20 +140,43 @@ func (n *modelNetwork) sent(f *link.Frame) {
 // toGroup reports whether the frame is a broadcast or multicast.
 func toGroup(f *link.Frame) bool { return len(f.Data) > 0 && f.Data[0]&1 != 0 }
 
-// A brokerTap completes the records of the broker's port.
-type brokerTap struct{ fateTap }
+// A brokerTap completes the records of a point at the broker, but for frames
+// that were not captured there as pending.
+type brokerTap struct {
+	fateTap
+	world  *World
+	groups bool // what goes to several devices has no one fate
+}
+
+func (t *brokerTap) skips(f *link.Frame) bool {
+	return t.groups && toGroup(f) || t.world.fromServices(f)
+}
 
 // Left completes the record of a frame that arrives.
 func (t *brokerTap) Left(d *link.Direction, f *link.Frame) {
-	if !toGroup(f) {
+	if !t.skips(f) {
 		t.fateTap.Left(d, f)
 	}
 }
 
 // Dropped completes the record of a frame that does not.
 func (t *brokerTap) Dropped(d *link.Direction, f *link.Frame, v link.Verdict) {
-	if !toGroup(f) {
+	if !t.skips(f) {
 		t.fateTap.Dropped(d, f, v)
+	}
+}
+
+// Duplicated completes the record.
+func (t *brokerTap) Duplicated(d *link.Direction, f *link.Frame, v link.Verdict) {
+	if !t.world.fromServices(f) {
+		t.fateTap.Duplicated(d, f, v)
+	}
+}
+
+// Corrupted completes the record.
+func (t *brokerTap) Corrupted(d *link.Direction, f *link.Frame, v link.Verdict) {
+	if !t.world.fromServices(f) {
+		t.fateTap.Corrupted(d, f, v)
 	}
 }
 
@@ -159,7 +185,7 @@ func (n *modelNetwork) attach(device *scenarios.Device, l *link.Link) (link.Sink
 		return nil, err
 	}
 	if n.point != nil {
-		l.Down.Observe(&brokerTap{fateTap{n.world.files, n.point}})
+		l.Down.Observe(&brokerTap{fateTap: fateTap{n.world.files, n.point}, world: n.world, groups: true})
 	}
 	return n.world.join(n.sw, device, l), nil
 }

@@ -128,7 +128,9 @@ func (d *device) halt() {
 		return
 	}
 	d.machine.halt()
-	must(d.pool.Check())
+	for _, p := range append(d.pools(), d.pool) {
+		must(p.Check())
+	}
 	d.pastNIC = addUp(d.pastNIC, nicValues(d.nic.Counters()))
 	d.pastStack = addUp(d.pastStack, d.host.counters())
 }

@@ -37,17 +37,24 @@ func (w *World) newStack(m *machine, d *device) (mqtt.Socket, error) {
 func (w *World) newEmbedded(m *machine, d *device) (mqtt.Socket, error) {
 	quirks := d.cfg.Quirks.Engine()
 	profile := embedded.NetXDuo()
+	address := d.cfg.Address.Prefix
+	if d.cfg.Address.DHCP {
+		address = netip.Prefix{}
+	}
 	if w.opt.sabotage == sabotageRTO {
 		profile.TCP.Data.First = 1100 * time.Millisecond
 	}
 	ip, err := embedded.New(w.loop, m.kernel, w.trace, embedded.Config{
-		Node: d.cfg.Name, Addr: d.cfg.Address, Gateway: d.cfg.Gateway,
+		Node: d.cfg.Name, Addr: address, Gateway: d.cfg.Gateway,
 		Profile: profile, Quirks: &quirks, Pool: m.pool, NIC: m.nic,
 	})
 	if err != nil {
 		return nil, err
 	}
 	m.host, m.port = embeddedHost{ip}, m.nic
+	if err := w.newAddressing(m, d, ip); err != nil {
+		return nil, err
+	}
 	return ip.NewTCPSocket(embedded.SocketConfig{
 		Name: d.cfg.Name + " socket", TTL: mqttTTL, DontFragment: true, // nxd_mqtt_client.c, _nxd_mqtt_client_create_internal
 	}), nil
@@ -59,7 +66,7 @@ const mqttTTL = 128
 // newGVisor makes a Linux-like stack, with other random numbers at each boot.
 func (w *World) newGVisor(m *machine, d *device) (mqtt.Socket, error) {
 	h, err := stack.New(w.loop, w.trace, stack.Config{
-		Node: d.cfg.Name, MAC: wire.MAC(d.cfg.MAC), Addr: d.cfg.Address, Gateway: d.cfg.Gateway, MTU: d.cfg.MTU,
+		Node: d.cfg.Name, MAC: wire.MAC(d.cfg.MAC), Addr: d.cfg.Address.Prefix, Gateway: d.cfg.Gateway, MTU: d.cfg.MTU,
 		Profile: stack.Linux(), Boot: d.boots,
 		Addr6: d.cfg.Address6.Prefix, SLAAC: d.cfg.Address6.SLAAC, DAD: d.cfg.DAD,
 	}, nil)

@@ -232,6 +232,8 @@ func (w *World) target(a *scenarios.Action) string {
 		return a.Device
 	case scenarios.BrokerPublish:
 		return brokerNode
+	case scenarios.ServiceAnswer:
+		return servicesNode
 	}
 	if a.Do.IsBrokerFault() {
 		return brokerNode
@@ -271,6 +273,8 @@ func describe(a *scenarios.Action) string {
 		fmt.Fprintf(&b, " %d packets", a.Packets)
 	case scenarios.BrokerPublish:
 		fmt.Fprintf(&b, " %s", a.Topic)
+	case scenarios.ServiceAnswer:
+		fmt.Fprintf(&b, " %s %s", a.Service, a.Answer)
 	case scenarios.BrokerCrash:
 		fmt.Fprintf(&b, " state %s", a.State)
 	case scenarios.BrokerRefuse:
@@ -341,6 +345,8 @@ func (w *World) apply(a *scenarios.Action, times, id int) (undo func()) {
 	case scenarios.BrokerPublish:
 		w.server.publish(a, times)
 		return nil
+	case scenarios.ServiceAnswer:
+		return w.serviceAnswer(a, id)
 	case scenarios.ResetDevice:
 		if d := w.duts[a.Device]; d != nil {
 			d.program.reset("reboot")

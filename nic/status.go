@@ -38,6 +38,23 @@ const (
 	InvalidParameters Status = 0x4D
 	PacketOffsetError Status = 0x53
 	Continue          Status = 0x55
+	NoMoreEntries     Status = 0x17
+	NotAvailable      Status = 0x1D // TX_NOT_AVAILABLE: the mutex was not free in time
+	NotSuccessful     Status = 0x43
+)
+
+// The codes of the DHCP and DNS clients, from nxd_dhcp_client.h and nxd_dns.h.
+const (
+	DHCPAlreadyStarted    Status = 0x93
+	DNSNoServer           Status = 0xA1
+	DNSQueryFailed        Status = 0xA3
+	DNSMalformedPacket    Status = 0xA6
+	DNSBadIDError         Status = 0xA7
+	DNSParamError         Status = 0xA8
+	DNSPacketCreateError  Status = 0xAA
+	DNSServerAuthError    Status = 0xAC
+	DNSMismatchedResponse Status = 0xAE
+	DNSDuplicateEntry     Status = 0xAF
 )
 
 // The codes of NetX Secure, from nx_secure_tls.h and nx_secure_x509.h.
@@ -70,6 +87,12 @@ var statusNames = map[Status]string{
 	DisconnectFailed: "NX_DISCONNECT_FAILED", StillBound: "NX_STILL_BOUND", NoFreePorts: "NX_NO_FREE_PORTS",
 	InvalidPort: "NX_INVALID_PORT", TxQueueDepth: "NX_TX_QUEUE_DEPTH", NotSupported: "NX_NOT_SUPPORTED",
 	InvalidParameters: "NX_INVALID_PARAMETERS", PacketOffsetError: "NX_PACKET_OFFSET_ERROR", Continue: "NX_CONTINUE",
+	NoMoreEntries: "NX_NO_MORE_ENTRIES", NotAvailable: "TX_NOT_AVAILABLE", NotSuccessful: "NX_NOT_SUCCESSFUL",
+
+	DHCPAlreadyStarted: "NX_DHCP_ALREADY_STARTED", DNSNoServer: "NX_DNS_NO_SERVER", DNSQueryFailed: "NX_DNS_QUERY_FAILED",
+	DNSMalformedPacket: "NX_DNS_MALFORMED_PACKET", DNSBadIDError: "NX_DNS_BAD_ID_ERROR", DNSParamError: "NX_DNS_PARAM_ERROR",
+	DNSPacketCreateError: "NX_DNS_PACKET_CREATE_ERROR", DNSServerAuthError: "NX_DNS_SERVER_AUTH_ERROR",
+	DNSMismatchedResponse: "NX_DNS_MISMATCHED_RESPONSE", DNSDuplicateEntry: "NX_DNS_DUPLICATE_ENTRY",
 
 	TLSUnknownCipherSuite: "NX_SECURE_TLS_UNKNOWN_CIPHERSUITE", TLSHandshakeFailure: "NX_SECURE_TLS_HANDSHAKE_FAILURE",
 	TLSHashMACVerifyFailure: "NX_SECURE_TLS_HASH_MAC_VERIFY_FAILURE", TLSTCPSendFailed: "NX_SECURE_TLS_TCP_SEND_FAILED",

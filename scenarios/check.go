@@ -32,6 +32,7 @@ func (c *checker) run() {
 	}
 	c.addresses()
 	c.addresses6()
+	c.services()
 	c.realNames()
 	c.links()
 	if len(c.errs) > 0 {

@@ -43,6 +43,7 @@ func (c *checker) action(path string, a *Action) {
 	if takes, _ := a.Do.takes("for"); !takes && a.For > 0 {
 		c.failf(path+".for", "remove it", "%s has no end", a.Do)
 	}
+	c.serviceAction(path, a)
 	if a.Do.IsBrokerFault() {
 		c.brokerFault(path, a)
 	}

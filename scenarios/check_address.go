@@ -34,13 +34,16 @@ func (c *checker) addresses() {
 			return
 		}
 	}
+	if v := c.s.Services; v != nil && !take("services.address", v.Address, "the services") {
+		return
+	}
 	for i, d := range c.s.Devices {
 		path := index("devices", i)
 		if other, found := macs[d.MAC]; found {
 			c.failf(path+".mac", "give each its own address", "the Ethernet address %s is taken by %s", d.MAC, other)
 		}
 		macs[d.MAC] = d.Name
-		if take(path+".address", d.Address, d.Name) {
+		if take(path+".address", d.Address.Prefix, d.Name) {
 			c.reach(path, &d, near, what)
 		}
 	}
@@ -49,7 +52,7 @@ func (c *checker) addresses() {
 // reach checks that a device reaches the broker, directly or by its gateway.
 func (c *checker) reach(path string, d *Device, near netip.Prefix, what string) {
 	if !d.Address.Contains(near.Addr()) || !near.Contains(d.Address.Addr()) {
-		c.failf(path+".address", "choose an address in "+near.Masked().String(), "%s and %s, %s, are in different networks", d.Address, near, what)
+		c.failf(path+".address", "choose an address in "+near.Masked().String(), "%s and %s, %s, are in different networks", d.Address.Prefix, near, what)
 		return
 	}
 	if d.Gateway.IsValid() {
@@ -60,7 +63,7 @@ func (c *checker) reach(path string, d *Device, near netip.Prefix, what string) 
 			c.failf(path+".gateway", "remove it, or name another host", "the device %s is its own gateway", d.Name)
 		}
 	}
-	if broker := c.s.Broker.Address.Addr(); !d.Address.Contains(broker) && !d.Gateway.IsValid() && d.Model() {
+	if broker := c.s.Broker.Address.Addr(); !d.Address.Contains(broker) && !d.Gateway.IsValid() && !d.Address.DHCP && d.Model() {
 		c.failf(path, "add gateway: "+near.Addr().String(), "the device %s needs a gateway to reach the broker at %s", d.Name, broker)
 	}
 }

@@ -123,6 +123,7 @@ func (s *Scenario) fill() {
 	}
 	s.fillAddresses()
 	s.fillAddresses6()
+	s.fillServices()
 	s.fillLinks()
 	s.fillFleet()
 	for i := range s.Timeline {
@@ -172,7 +173,7 @@ func (s *Scenario) fillAddresses() {
 			for taken[next] {
 				next = after4(next, 1)
 			}
-			d.Address = netip.PrefixFrom(next, from.Bits())
+			d.Address.Prefix = netip.PrefixFrom(next, from.Bits())
 			taken[next] = true
 		}
 	}
@@ -254,7 +255,7 @@ func (s *Scenario) fillAction(a *Action) {
 // CheckAction fills in what an action left out, as Load does for the timeline,
 // and checks it against a complete scenario. The error is of type Errors.
 func (s *Scenario) CheckAction(a *Action) error {
-	c := newChecker(&Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Duration: s.Duration, Files: s.Files, Timeline: s.Timeline, src: s.src, origin: s.origin})
+	c := newChecker(&Scenario{Devices: s.Devices, Links: s.Links, Broker: s.Broker, Services: s.Services, Duration: s.Duration, Files: s.Files, Timeline: s.Timeline, src: s.src, origin: s.origin})
 	s.fillAction(a)
 	c.ranges(reflect.ValueOf(a).Elem(), "action")
 	if a.Do == AddMatch {

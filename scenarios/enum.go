@@ -139,6 +139,7 @@ const (
 	BrokerPublish ActionKind = "broker_publish"
 	ResetDevice   ActionKind = "reboot"
 	PowerCut      ActionKind = "power_cut"
+	ServiceAnswer ActionKind = "service"
 
 	BrokerCrash        ActionKind = "broker_crash"
 	BrokerForget       ActionKind = "broker_forget"
@@ -159,6 +160,7 @@ func (ActionKind) Values() []string {
 		string(Impair), string(BoxForget), string(BoxAddress), string(Captive),
 		string(AddMatch), string(MatchRelease),
 		string(Leak), string(ReleaseLeak), string(BrokerPublish), string(ResetDevice), string(PowerCut),
+		string(ServiceAnswer),
 		string(BrokerCrash), string(BrokerForget), string(BrokerRefuse), string(BrokerDelayConnack), string(BrokerDelayAcks),
 		string(BrokerAcks), string(BrokerStopReading), string(BrokerSplit), string(BrokerCoalesce), string(BrokerGarbage),
 	}
@@ -213,6 +215,7 @@ func (EventName) Values() []string {
 		trace.KindBrokerConnected, trace.KindBrokerDisconnected, trace.KindBrokerReceived, trace.KindBrokerSent,
 		trace.KindBrokerSubscribed, trace.KindPoolEmpty, trace.KindDrop, KindBoot, KindOff,
 		trace.KindExecExit, trace.KindEdge,
+		trace.KindService, trace.KindDHCP, trace.KindDHCPBound, trace.KindDHCPLost, trace.KindDNSQuery, trace.KindDNS,
 	}
 	all := make([]string, len(kinds))
 	for i, k := range kinds {

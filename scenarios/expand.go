@@ -140,7 +140,7 @@ func (d *Device) number(i int) Device {
 		one.MAC = one.MAC.after(i)
 	}
 	if one.Address.IsValid() {
-		one.Address = netip.PrefixFrom(after4(one.Address.Addr(), i), one.Address.Bits())
+		one.Address.Prefix = netip.PrefixFrom(after4(one.Address.Addr(), i), one.Address.Bits())
 	}
 	if p := one.Address6.Prefix; p.IsValid() {
 		one.Address6.Prefix = netip.PrefixFrom(after6(p.Addr(), i), p.Bits())

@@ -144,15 +144,22 @@ func setText(v reflect.Value, text string) error {
 }
 
 func setPrefix(v reflect.Value, text string) error {
+	p, err := parsePrefix4(text)
+	if err == nil {
+		v.Set(reflect.ValueOf(p))
+	}
+	return err
+}
+
+func parsePrefix4(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err == nil && p.Addr().Is4() {
-		v.Set(reflect.ValueOf(p))
-		return nil
+		return p, nil
 	}
 	if a, err := netip.ParseAddr(text); err == nil && a.Is4() {
-		return hint("write "+text+"/24", "%s lacks its prefix length", text)
+		return netip.Prefix{}, hint("write "+text+"/24", "%s lacks its prefix length", text)
 	}
-	return hint("write an address and a prefix length, such as 10.0.0.2/24", "%q is not an IPv4 address with prefix length", text)
+	return netip.Prefix{}, hint("write an address and a prefix length, such as 10.0.0.2/24", "%q is not an IPv4 address with prefix length", text)
 }
 
 func setNumber(v reflect.Value, text string) error {

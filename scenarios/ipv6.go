@@ -267,6 +267,7 @@ func (c *checker) template6(path string, d *Device) {
 }
 
 var (
+	address4Type = reflect.TypeFor[Address4]()
 	prefix6Type  = reflect.TypeFor[Prefix6]()
 	address6Type = reflect.TypeFor[Address6]()
 )

@@ -33,6 +33,8 @@ type Scenario struct {
 	Access Access `yaml:"access" alt:"isolated"`
 	// What the devices connect to.
 	Broker Broker `yaml:"broker" required:"true"`
+	// DHCP, DNS and SNTP in the network. Default: none.
+	Services *Services `yaml:"services"`
 	// What happens to links, devices and broker, and when.
 	Timeline []Action `yaml:"timeline" max:"2000"`
 	// Where frames are recorded: at the device's and the peer's end of each link, a file each (up to 1000 devices), or at the broker's port, one file for all. Default: [device, peer] up to 100 devices, [broker] with more.
@@ -70,10 +72,12 @@ type Device struct {
 	Profile Profile `yaml:"profile" default:"netx" alt:"linux"`
 	// Ethernet address. Default: 02:00:00:00:00:02 for the first device, then counting up.
 	MAC MAC `yaml:"mac" alt:"02:00:00:00:00:77"`
-	// IPv4 address and prefix length. Default: the addresses behind the broker's, by position.
-	Address netip.Prefix `yaml:"address" alt:"10.0.0.77/24"`
-	// Default gateway, an address on the device's network. Default: none.
+	// IPv4 address and prefix length; dhcp: the device asks for it, and connect waits for it, at most for the wait of its MQTT client. Profile netx, and devices that are no models. Default: the addresses behind the broker's, by position.
+	Address Address4 `yaml:"address" alt:"10.0.0.77/24"`
+	// Default gateway, an address on the device's network. Default: none, or what DHCP says.
 	Gateway netip.Addr `yaml:"gateway" alt:"10.0.0.1"`
+	// The name servers that the device asks for the host of its MQTT client, in this order. Default: those that DHCP tells it of; without DHCP, services.dns.
+	DNS []netip.Addr `yaml:"dns" max:"5" alt:"[10.0.0.1]"`
 	// IPv6 address and prefix length; slaac: made of the network that the broker then advertises (RFC 4862), which must be one of 64 bits; none. Profile linux only. Default: the next one in network6, where there is one.
 	Address6 Address6 `yaml:"address6" alt:"fd00::77/64"`
 	// How many neighbour solicitations look for another holder of an IPv6 address before the device uses it, as DupAddrDetectTransmits of RFC 4862; 0: none. Linux sends 1, and uses the address 1 to 2 seconds after its start.
@@ -133,6 +137,8 @@ type MQTT struct {
 	CleanSession bool `yaml:"clean_session" default:"true" alt:"false"`
 	// How long a call of the client may block (its wait option), rounded up to a clock tick of 10 ms.
 	Wait Duration `yaml:"wait" max:"24h" default:"5s" alt:"100ms"`
+	// The broker's name: the client asks its name servers for the address before each connect. Profile netx only. Default: the broker's address is known.
+	Host string `yaml:"host" min:"1" max:"253" alt:"other.example"`
 	// The version of IP to connect by. auto: IPv6 where the device and the broker have it, else IPv4. A connect by IPv6 first waits until the device may use an address, at most for the time in wait; then auto takes IPv4 instead.
 	Family Family `yaml:"family" default:"auto" alt:"ipv4"`
 	// User name and password.

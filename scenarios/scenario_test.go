@@ -26,7 +26,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	for _, c := range []struct{ what, got, want any }{
 		{"seed", s.Seed, uint64(1)}, {"clock", s.Clock, Virtual}, {"duration", s.Duration.Std(), time.Minute},
 		{"capture", len(s.Capture), 2}, {"device", d.Name, "device"}, {"profile", d.Profile, ProfileNetX},
-		{"mac", d.MAC.String(), "02:00:00:00:00:02"}, {"address", d.Address, netip.MustParsePrefix("10.0.0.2/24")},
+		{"mac", d.MAC.String(), "02:00:00:00:00:02"}, {"address", d.Address.Prefix, netip.MustParsePrefix("10.0.0.2/24")},
 		{"gateway", d.Gateway.IsValid(), false}, {"packets", d.Pool.Packets, 16}, {"payload", d.Pool.Payload, Size(1536)},
 		{"client", d.MQTT.ClientID, "device"}, {"clean", d.MQTT.CleanSession, true}, {"reconnect", d.Reconnect, Pause(0)},
 		{"link", l.Name, "link"}, {"link's device", l.Device, "device"}, {"queue", l.Up.Queue.Packets, 1000},

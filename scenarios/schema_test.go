@@ -144,6 +144,8 @@ func (m *schemaMaker) plain(t reflect.Type) *generator.Schema {
 		return text(`[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}`)
 	case t == addrType:
 		return text(`[0-9]{1,3}(\.[0-9]{1,3}){3}`)
+	case t == address4Type:
+		return text(`(dhcp|[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2})`)
 	case t == prefix6Type:
 		return text(prefix6Pattern)
 	case t == address6Type:

@@ -203,7 +203,9 @@ func (t *Tally) Add(e *trace.Event) {
 	case trace.KindDrop:
 		t.drop(e)
 	case trace.KindPoolEmpty, trace.KindPoolLow:
-		t.pool(e)
+		if e.Stage == StagePool { // others are those of the DHCP and DNS clients
+			t.pool(e)
+		}
 	case trace.KindExecStart, trace.KindExecOutput, trace.KindExecExit:
 		t.exec(e)
 	case trace.KindCounters:

@@ -28,6 +28,7 @@ import (
 //	broker_publish      Topic, Message
 //	reboot              Device
 //	power_cut           For, Device
+//	service             For, Service, Answer
 //
 // Instead of Device, or Link, all but box_address take Devices or Group.
 //
@@ -100,6 +101,11 @@ type Action struct {
 	// Bytes to send, two hexadecimal digits each, up to 4096 bytes; spaces do not count.
 	Hex string `yaml:"hex" min:"1" max:"12288" alt:"20 02 00 00"`
 
+	// The service that answers otherwise.
+	Service ServiceName `yaml:"service" alt:"dns"`
+	// What it answers: one of the answers of the service.
+	Answer string `yaml:"answer" min:"1" max:"64" alt:"off"`
+
 	// Packets that leak out of the pool, or come back.
 	Packets int `yaml:"packets" min:"1" max:"65535" alt:"2"`
 	// Topic name of the message that the broker sends to its subscribers.
@@ -146,6 +152,7 @@ var actionKeys = map[ActionKind][]string{
 	BrokerPublish: {"topic!", "payload", "size", "qos", "retain"},
 	ResetDevice:   {"device", "devices", "group"},
 	PowerCut:      {"for", "device", "devices", "group"},
+	ServiceAnswer: {"service!", "answer!", "for"},
 
 	BrokerCrash:        {"for", "state"},
 	BrokerForget:       {"device", "devices", "group"},

@@ -121,6 +121,7 @@ var explanations = []Explanation{
 	{"unread_at_close", "Data that the application had not read went when the connection ended, or the socket was unbound or connected again; so does what waited for data that never arrived.", "netxduo nx_tcp_socket_receive_queue_flush.c"},
 	{"udp_queue_full", "The UDP socket's queue was full; its oldest datagram went.", "netxduo nx_udp_packet_receive.c"},
 	{"arp_table_full", "The ARP entry that the packet waited for made room for another address.", "netxduo nx_arp_dynamic_entry_delete.c"},
+	{"dns_no_answer", "A DNS answer has no address of the name: it says that there is none, that the server cannot say, or it answers another question.", "netxduo nxd_dns.c, _nx_dns_response_process"},
 	{"listen_queue_full", "Too many SYNs waited for a socket; the oldest went.", "netxduo nx_tcp_packet_process.c"},
 	{"pool_low_watermark", "Fewer packets were free than the low watermark of the pool, or the receive queue was full: the data were not taken.", "netxduo NX_ENABLE_LOW_WATERMARK, nx_tcp_socket_state_data_check.c, nx_udp_packet_receive.c"},
 	{string(DropARPQueue), "Too many packets waited for one ARP reply; the oldest went.", "netxduo NX_ARP_MAX_QUEUE_DEPTH; RFC 1122 2.3.2.2"},

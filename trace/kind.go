@@ -39,6 +39,20 @@ const (
 	// An ICMP echo was answered or its answer arrived: Text.
 	KindPing Kind = "ping"
 
+	// A service of the network (DHCP, DNS, SNTP) got a request: Stage (the service), Frame, Len, Text (what it wanted,
+	// and what was answered).
+	KindService Kind = "service"
+	// The device's DHCP client entered another state: Text.
+	KindDHCP Kind = "dhcp.state"
+	// The device has an address by DHCP, or has it for another time: Text (address, lease, server).
+	KindDHCPBound Kind = "dhcp.bound"
+	// The device has no address any more: Text (why).
+	KindDHCPLost Kind = "dhcp.lost"
+	// The device asked a name server: Text (what and whom), Count (its how manieth try).
+	KindDNSQuery Kind = "dns.query"
+	// A call that resolves a name ended: Status, Text (the name, and its address), Count (ns that it took).
+	KindDNS Kind = "dns.resolved"
+
 	// The client was asked to connect: Client, Text (server), Count (keepalive seconds).
 	KindConnect Kind = "mqtt.connect"
 	// The connection attempt ended: Client, Status.

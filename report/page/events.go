@@ -120,7 +120,9 @@ func (b *Builder) follow(e *trace.Event, lane int) {
 	name := b.head.Lanes[lane].Device
 	switch e.Kind {
 	case trace.KindPoolLow:
-		b.point(name+"/"+scenarios.StagePool+"/minimum", e.T, e.Count)
+		if e.Stage == scenarios.StagePool {
+			b.point(name+"/"+scenarios.StagePool+"/minimum", e.T, e.Count)
+		}
 	case trace.KindPublish, trace.KindRepublish:
 		if e.QoS > 0 && e.Status == 0 && e.ID != 0 || e.Kind == trace.KindRepublish {
 			b.inFlight(lane, e.T, e.ID, true)

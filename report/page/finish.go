@@ -104,6 +104,9 @@ func (b *Builder) decided(name string, e *trace.Event, weight int64, text string
 
 // decide notes what an event decided.
 func (b *Builder) decide(e *trace.Event) {
+	if (e.Kind == trace.KindPoolLow || e.Kind == trace.KindPoolEmpty) && e.Stage != scenarios.StagePool {
+		return // that of the DHCP or the DNS client
+	}
 	switch e.Kind {
 	case trace.KindPoolLow:
 		b.decided("min_free", e, -e.Count, "the fewest packets were free")

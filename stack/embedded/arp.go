@@ -145,7 +145,7 @@ func (ip *IP) arpInput(p *nic.Packet) {
 		return
 	}
 	sender, mac := a.Sender(), a.SenderMAC()
-	if sender == ip.addr {
+	if sender == ip.addr && !sender.IsUnspecified() {
 		if mac != ip.mac {
 			ip.arpDefend(mac)
 		}

@@ -256,7 +256,7 @@ func TestConfigurationErrorsNameWhatIsWrong(t *testing.T) {
 	for what, change := range map[string]func(*Config){
 		"no NIC":          func(c *Config) { c.NIC = nil },
 		"no pool":         func(c *Config) { c.Pool = nil },
-		"no address":      func(c *Config) { c.Addr = netip.Prefix{} },
+		"no address":      func(c *Config) { c.Addr = netip.MustParsePrefix("0.0.0.0/24") },
 		"IPv6":            func(c *Config) { c.Addr = netip.MustParsePrefix("fd00::1/64") },
 		"distant gateway": func(c *Config) { c.Gateway = netip.MustParseAddr("192.0.2.1") },
 		"no fast period":  func(c *Config) { c.Profile = NetXDuo(); c.Profile.IP.FastPeriod = 0 },

@@ -15,5 +15,6 @@ const (
 	DropUDPQueue    trace.DropReason = "udp_queue_full"
 	DropARPTable    trace.DropReason = "arp_table_full"
 	DropLowPool     trace.DropReason = "pool_low_watermark"
+	DropNoAnswer    trace.DropReason = "dns_no_answer"
 	DropBacklog     trace.DropReason = "listen_queue_full"
 )

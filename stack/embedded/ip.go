@@ -17,7 +17,7 @@ import (
 type Config struct {
 	Node    string       // device, for the trace
 	MAC     wire.MAC     // zero: the NIC's
-	Addr    netip.Prefix // IPv4 address and network
+	Addr    netip.Prefix // IPv4 address and network; the zero Prefix: none yet, see SetAddress and DHCPClient
 	Gateway netip.Addr   // none: only the own network is reached
 	Profile Profile      // zero: NetXDuo()
 	Quirks  *Quirks      // nil: DefaultQuirks()
@@ -66,8 +66,11 @@ type IP struct {
 	rates   rates
 
 	mac       wire.MAC
+	prefix    netip.Prefix // 0.0.0.0/0 without an address
 	addr      netip.Addr
 	broadcast netip.Addr // of the own network
+	gateway   netip.Addr
+	onAddress func()
 	nic       *nic.NIC
 	pool      *nic.Pool
 
@@ -116,7 +119,7 @@ func New(loop *sim.Loop, kernel *rtos.Kernel, tr *trace.Log, cfg Config) (*IP, e
 		return nil, errors.New("embedded: the kernel belongs to another loop")
 	case cfg.NIC == nil || cfg.Pool == nil:
 		return nil, errors.New("embedded: no NIC or no pool")
-	case !cfg.Addr.IsValid() || !cfg.Addr.Addr().Is4() || cfg.Addr.Addr().IsUnspecified():
+	case cfg.Addr.IsValid() && (!cfg.Addr.Addr().Is4() || cfg.Addr.Addr().IsUnspecified()):
 		return nil, fmt.Errorf("embedded: address %v, want an IPv4 address with its network", cfg.Addr)
 	case cfg.Latency < 0 || cfg.Latency > maxLatency:
 		return nil, fmt.Errorf("embedded: latency of %v, want 0 to %v", cfg.Latency, maxLatency)
@@ -131,9 +134,10 @@ func New(loop *sim.Loop, kernel *rtos.Kernel, tr *trace.Log, cfg Config) (*IP, e
 	}
 	ip := &IP{
 		loop: loop, kernel: kernel, trace: tr, cfg: cfg, profile: cfg.Profile, quirks: quirks,
-		mac: cfg.MAC, addr: cfg.Addr.Addr(), broadcast: lastAddr(cfg.Addr), nic: cfg.NIC, pool: cfg.Pool,
+		mac: cfg.MAC, gateway: cfg.Gateway, nic: cfg.NIC, pool: cfg.Pool,
 		clock: newClock(kernel), rand: newRandom(cfg.Rand), nextID: cfg.Profile.IP.FirstID,
 	}
+	ip.setPrefix(cfg.Addr)
 	ip.rates = ip.profile.rates(ip.clock.perSecond)
 	ip.fast = newPeriodic(&ip.clock, ip.rates.fast, ip.fastTick)
 	ip.slow = newPeriodic(&ip.clock, ip.rates.slow, ip.slowTick)
@@ -153,18 +157,6 @@ func (ip *IP) Close() {
 	ip.arrival.Stop()
 	ip.nic.SetUpper(nil)
 }
-
-// lastAddr is the broadcast address of a network.
-func lastAddr(p netip.Prefix) netip.Addr {
-	a := p.Addr().As4()
-	for bit := p.Bits(); bit < 32; bit++ {
-		a[bit/8] |= 0x80 >> (bit % 8)
-	}
-	return netip.AddrFrom4(a)
-}
-
-// Addr returns the instance's address.
-func (ip *IP) Addr() netip.Addr { return ip.addr }
 
 // Profile returns the profile in use.
 func (ip *IP) Profile() Profile { return ip.profile }

@@ -43,7 +43,7 @@ func (ip *IP) ipv4Input(p *nic.Packet) {
 		return
 	}
 	info := ipInfo{src: h.Src(), dst: h.Dst(), protocol: h.Protocol(), headerLen: headerLen}
-	if !ip.isOurs(info.dst) {
+	if !ip.isOurs(info.dst) && !ip.mayBeDHCP(b[headerLen:], info) {
 		ip.drop(p, "ipv4", trace.DropNotForUs)
 		return
 	}
@@ -91,10 +91,10 @@ func (ip *IP) nextHop(dst netip.Addr) netip.Addr {
 	switch {
 	case !dst.Is4() || dst == ip.addr || dst.IsUnspecified():
 		return netip.Addr{}
-	case dst.IsMulticast() || dst == limitedBroadcast || ip.cfg.Addr.Contains(dst):
+	case dst.IsMulticast() || dst == limitedBroadcast || ip.prefix.Contains(dst):
 		return dst
 	}
-	return ip.cfg.Gateway
+	return ip.gateway
 }
 
 // send puts an IP header in front of p and sends it. A header that is already

@@ -60,6 +60,7 @@ type deviceConfig struct {
 	rand             *sim.Rand
 	noARP            bool // do not answer ARP
 	noIDs            bool
+	noAddress        bool
 	gateway          netip.Addr
 	lowWatermark     int
 	auxiliary        int // packets of a second pool
@@ -102,9 +103,13 @@ func newDevice(t testing.TB, cfg deviceConfig) *device {
 			t.Fatal(err)
 		}
 	}
+	addr := netip.PrefixFrom(deviceAddr, 24)
+	if cfg.noAddress {
+		addr = netip.Prefix{}
+	}
 	d.ip, err = New(loop, d.kernel, d.trace, Config{
 		AuxiliaryPool: auxiliary, Latency: cfg.latency,
-		Node: "dev", Addr: netip.PrefixFrom(deviceAddr, 24), Gateway: cfg.gateway, Profile: cfg.profile,
+		Node: "dev", Addr: addr, Gateway: cfg.gateway, Profile: cfg.profile,
 		Quirks: cfg.quirks, Pool: d.pool, NIC: d.nic, ISN: cfg.isn, Ports: cfg.ports, Rand: cfg.rand,
 	})
 	if err != nil {
