@@ -58,6 +58,19 @@ func TestBrokenServicesAreRefusedWithPositionAndHint(t *testing.T) {
 	}
 }
 
+// Two services can answer wrongly at the same time, one and the same cannot twice.
+func TestServicesAnswerWrongBesideEachOther(t *testing.T) {
+	const text = "version: 1\nname: x\ndevices: [{address: dhcp, steps: [connect]}]\nbroker: {}\nservices: {dhcp: {}, dns: {}}\n" +
+		"timeline: [{at: 1s, do: service, service: dhcp, answer: off, for: 9s}, {at: 2s, do: service, service: SECOND, answer: silent, for: 9s}]\n"
+	s := load(t, strings.Replace(text, "SECOND", "dns", 1))
+	if dhcp, dns := &s.Timeline[0], &s.Timeline[1]; s.SameThing(dhcp, dns) || s.Overlap(dhcp, dns) || !s.SameThing(dhcp, dhcp) {
+		t.Error("what is done to one service takes the place of what is done to another")
+	}
+	if _, err := Load("b.yaml", []byte(strings.Replace(text, "SECOND", "dhcp", 1))); err == nil || !strings.Contains(err.Error(), "is still on") {
+		t.Errorf("one service twice: %v", err)
+	}
+}
+
 func TestServicesHaveWhatTheyLeaveOut(t *testing.T) {
 	s := load(t, "version: 1\nname: x\nnetwork: 10.7.0.0/20\ndevices: [{count: 2, address: dhcp, mqtt: {host: a.b}, steps: [connect]}, {mqtt: {host: a.b}, steps: [connect]}]\nbroker: {}\n"+
 		"services: {dhcp: {}, dns: {names: [{name: a.b}]}}\n")

@@ -137,6 +137,8 @@ func (c *checker) sameTarget(a, b *Action) bool {
 		return c.meet(a, b)
 	case a.Do.IsBrokerFault():
 		return a.Do == b.Do && c.meet(a, b)
+	case a.Do == ServiceAnswer && a.Service != b.Service:
+		return false // each of the services answers for itself
 	case a.Do == Leak || a.Do == ReleaseLeak || a.Do == BrokerPublish || a.Do == AddMatch || a.Do != b.Do:
 		return false
 	}
