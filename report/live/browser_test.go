@@ -109,6 +109,11 @@ func TestTheLinkIsCutAndRestoredByButton(t *testing.T) {
 	result := s.result()
 	p.Wait("document.querySelector('.verdict').textContent.includes('" + string(result.Verdict) + "')")
 	s.picture(p, "end-1280.png", true)
+	var wrong int // what is over cannot be undone, and its moments can still be shown
+	p.Eval("document.querySelectorAll('#hand [data-end], #hand .moment:disabled, #hand button.act:enabled').length + !document.querySelector('#hand .moment')", &wrong)
+	if wrong != 0 {
+		t.Errorf("%d buttons of a run that is over are wrong", wrong)
+	}
 	if n := result.Outcome.Drops.Reason["blackhole"]; n == 0 || result.Verdict != emu.Pass {
 		t.Errorf("%d frames fell into the hole; %s %+v", n, result.Verdict, result.Checks)
 	}

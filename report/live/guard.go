@@ -50,7 +50,7 @@ func (g *guard) check(r *http.Request) *refusal {
 	if r.Method == http.MethodPost {
 		// What a form of another site cannot send without asking first.
 		if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/json" {
-			return &refusal{http.StatusUnsupportedMediaType, "send application/json"}
+			return &refusal{http.StatusUnsupportedMediaType, "say that it is JSON, by the header Content-Type: application/json"}
 		}
 	}
 	if g.token != "" && !g.knows(r) {

@@ -43,7 +43,7 @@ class Charts {
     this.left = this.narrow ? 76 : LEFT;
     const c = fit(this.canvas, this.width, this.height);
     c.clearRect(0, 0, this.width, this.height);
-    const axis = ticks(view.from / NS, view.to / NS, Math.max(2, this.plot / 90));
+    const axis = view.to - view.from < 10 ? [] : ticks(view.from / NS, view.to / NS, Math.max(2, this.plot / 90)); // nothing has happened yet
     c.font = '11px ' + FONT;
     c.lineWidth = 1;
     const bottom = this.height - AXIS;
@@ -95,7 +95,7 @@ class Charts {
         nx += 27 + c.measureText(l.label).width;
       }
     } else {
-      let ly = t.y + 18;
+      let ly = t.y + 21;
       c.textAlign = 'left';
       c.textBaseline = 'middle';
       for (const l of t.lines) {

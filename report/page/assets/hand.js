@@ -22,7 +22,9 @@ class Hand {
 
   close(why) {
     if (this.can && this.can.can) {
-      for (const b of this.box.querySelectorAll('button, input, select')) b.disabled = true;
+      this.over = true;
+      this.draw();
+      for (const b of this.box.querySelectorAll('button.act, input, select')) b.disabled = true; // the moments can still be shown
       this.tell(why + ' Nothing more can be done to it.');
     }
   }
@@ -119,7 +121,7 @@ class Hand {
     if (!this.can.can) return;
     for (const x of this.buttons) {
       let held = this.held(x.kind);
-      if (x.clear) { x.clear.disabled = !held.length; x.clear.parentNode.classList.toggle('holds', held.length > 0); continue; }
+      if (x.clear) { x.clear.disabled = this.over || !held.length; x.clear.parentNode.classList.toggle('holds', held.length > 0); continue; }
       x.b.setAttribute('aria-pressed', String(held.length > 0));
       x.b.textContent = held.length ? x.on : x.name;
     }
@@ -129,7 +131,7 @@ class Hand {
     this.list.replaceChildren(...newest.map((e) => el('li', {class: e.holds ? 'holds' : ''},
       el('button', {type: 'button', class: 'moment', title: 'show this moment', on: {click: () => view.seek(e.at)}}, seconds(e.at)),
       el('span', {}, ' ' + e.text + (e.where ? ' on ' + e.where : '') + (e.until && e.do ? ', until ' + seconds(e.until) : '')),
-      e.holds ? el('button', {type: 'button', class: 'moment', 'data-end': String(e.id), on: {click: () => this.post({end: e.id})}}, 'undo') : null)));
+      e.holds && !this.over ? el('button', {type: 'button', class: 'moment', 'data-end': String(e.id), on: {click: () => this.post({end: e.id})}}, 'undo') : null)));
     if (this.entries.length > most) this.list.append(el('li', {class: 'soft'}, 'and ' + (this.entries.length - most) + ' before'));
   }
 }

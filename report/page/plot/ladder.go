@@ -55,7 +55,7 @@ func (f *figure) ladder() {
 	}
 	if len(rows) < all {
 		text := fmt.Sprintf("rows %d to %d of %d, %s to %s s", first+1, first+len(rows), all, seconds(rows[0].t), seconds(rows[len(rows)-1].t))
-		f.lack(Ladder, text+" are in it; --from and --to choose others")
+		f.lack(Ladder, "all but "+text+"; --from and --to choose others")
 		f.text(f.x.to, f.y+6, sizeSmall, soft, text, anchorEnd...)
 	}
 	lane := f.d.head.Lanes[f.d.lane]
