@@ -111,7 +111,7 @@ func (d *draft) write(text []byte) error {
 	file, err := os.OpenFile(d.file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return usagef("%s is there already, and stays as it is: name another file", d.file)
+		return d.taken()
 	case err != nil:
 		return &emu.EnvironmentError{Op: "create the scenario", Err: err, Hint: "name a file in a folder that you may write to"}
 	}
@@ -123,6 +123,11 @@ func (d *draft) write(text []byte) error {
 		return &emu.EnvironmentError{Op: "write " + d.file, Err: errors.Join(err, removeHalf(d.file)), Hint: "free some space or name another file"}
 	}
 	return nil
+}
+
+// taken says that the file is there.
+func (d *draft) taken() error {
+	return usagef("%s is there already, and stays as it is: name another file", d.file)
 }
 
 // What pools the scenario language takes.
@@ -154,6 +159,9 @@ func (d *draft) check(flag string) error {
 		if d.file != "-" && !isYAML(d.file) {
 			return usagef("%s: the name of a scenario's file ends in .yaml", d.file)
 		}
+		if _, err := os.Lstat(d.file); err == nil && d.file != "-" {
+			return d.taken() // told before the first question, not after the last
+		}
 	case "device":
 		return oneOf(flag, d.device, scenarios.Profile("").Values())
 	case "broker":
@@ -183,7 +191,7 @@ func oneOf(flag, value string, all []string) error {
 	if slices.Contains(all, value) {
 		return nil
 	}
-	return usagef("--%s %s is not known%s; there are %s", flag, value, didYouMean(value, all), strings.Join(all, ", "))
+	return usagef("--%s %s is not known%s (there are %s)", flag, value, didYouMean(value, all), strings.Join(all, ", "))
 }
 
 // text is the scenario as it is written, and checked as it will be read.

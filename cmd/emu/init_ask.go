@@ -37,6 +37,9 @@ func (c *cli) ask(ctx context.Context, d *draft, file bool) error {
 	if file {
 		all = append(all, q("FILE", "Name of the file", &d.file))
 	}
+	if err := d.check("FILE"); !file && err != nil {
+		return err
+	}
 	all = append(all,
 		q("device", "Stack of the device, netx or linux", &d.device),
 		q("pool", "Packet pool, packets x bytes of payload", &d.pool),
@@ -79,7 +82,7 @@ func (c *cli) askOne(ctx context.Context, d *draft, q *question, lines func(cont
 		if err == nil {
 			return nil
 		}
-		fmt.Fprintf(c.stderr, "  %s\n", bare(err))
+		fmt.Fprintf(c.stderr, "  %s\n", strings.TrimPrefix(bare(err), "--"+q.flag+" ")) // nobody typed a flag
 	}
 	return usagef("no answer to %q would do; emu init --help names the flags", q.text)
 }

@@ -126,6 +126,13 @@ func TestInitAsksUntilAnAnswerWillDo(t *testing.T) {
 	if d := sc.Devices[0]; d.Profile != scenarios.ProfileLinux || d.Pool.Packets != 8 || d.Pool.Payload != 512 || len(sc.Timeline) != 1 {
 		t.Errorf("%+v %+v", d.Pool, sc.Timeline)
 	}
+	if strings.Contains(errs, "--pool") {
+		t.Errorf("nobody typed a flag:\n%s", errs)
+	}
+	var told bytes.Buffer // before the first question, not after the last
+	if code := run(t.Context(), []string{"init", "--ask", "my.yaml"}, strings.NewReader(""), io.Discard, &told); code != exitUsage || !strings.Contains(told.String(), "is there already") {
+		t.Errorf("exit %d\n%s", code, &told)
+	}
 	for name, c := range map[string]struct{ typed, want string }{
 		"the end of input": {"my.yaml\nnetx\n", "standard input ended"},
 		"no answer":        {strings.Repeat("nothing\n", 9), "no answer to"},

@@ -148,12 +148,17 @@ func (c constants) value(pkg string, e ast.Expr) constant.Value {
 }
 
 // isTime reports whether an expression has a time in it.
-func isTime(e ast.Expr) bool {
+func (c constants) isTime(e ast.Expr) bool {
 	found := false
 	ast.Inspect(e, func(n ast.Node) bool {
 		if s, ok := n.(*ast.SelectorExpr); ok {
 			x, isIdent := s.X.(*ast.Ident)
 			found = found || isIdent && x.Name == "time"
+			for pkg := range c { // a limit of another package
+				if l := c[pkg][s.Sel.Name]; isIdent && path.Base(pkg) == x.Name && l != nil {
+					found = found || c.isTime(l.expr)
+				}
+			}
 		}
 		return !found
 	})
@@ -163,9 +168,12 @@ func isTime(e ast.Expr) bool {
 // ofBytes are names and comments of limits that count bytes.
 var ofBytes = regexp.MustCompile(`(?i)bytes?\b|bytes|file|line$|memory|buffered|block$|size`)
 
+// byBytes is a comment that says so of the limit itself, not of what it takes.
+var byBytes = regexp.MustCompile(`(?i)^bytes\b|\bin bytes\b|\bthe bytes\b|\bhow many bytes\b|bounds .*\bbytes\b`)
+
 // words write a limit as the page does: 16 MiB, 131,072, 1h.
 func (c constants) words(l *limit) string {
-	if ofBytes.MatchString(l.name) || ofBytes.MatchString(l.comment) {
+	if ofBytes.MatchString(l.name) || byBytes.MatchString(l.comment) {
 		if s := c.binary(l); s != "" {
 			return s
 		}
@@ -191,7 +199,7 @@ func (c constants) plain(l *limit) string {
 	if v == nil {
 		return ""
 	}
-	if isTime(l.expr) {
+	if c.isTime(l.expr) {
 		n, _ := constant.Int64Val(constant.ToInt(v))
 		return shortest(time.Duration(n))
 	}

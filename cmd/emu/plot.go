@@ -74,6 +74,9 @@ func (c *cli) plot(cmd *cobra.Command, name string, f *plotFlags) error {
 	if _, err := os.Stat(name); err != nil {
 		return usagef("%w (name a capture that emu run wrote, such as link-drop.device.pcapng)", err)
 	}
+	if base, ok := strings.CutSuffix(name, ".samples.jsonl"); ok {
+		return usagef("%s is read beside the capture of its run: name %s.device.pcapng, or %s.trace.jsonl", name, base, base)
+	}
 	isTable := strings.HasSuffix(name, ".csv")
 	for _, flag := range []string{"show", "device", "from", "to"} {
 		if isTable && cmd.Flags().Changed(flag) {

@@ -89,7 +89,7 @@ func drawsASweep(t *testing.T) {
 
 func TestWrongUsesOfPlot(t *testing.T) {
 	recordHere(t)
-	for name, text := range map[string]string{"text.pcapng": "no capture", "a.csv": "a,b\n1,2\n", "lonely.trace.jsonl": "{}\n"} {
+	for name, text := range map[string]string{"text.pcapng": "no capture", "a.csv": "a,b\n1,2\n", "lonely.trace.jsonl": "{}\n", "lonely.samples.jsonl": "{}\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -112,6 +112,7 @@ func TestWrongUsesOfPlot(t *testing.T) {
 		{"idle-sensor.device.pcapng --out idle-sensor.peer.pcapng", exitUsage, "is read, so it cannot be written"},
 		{"idle-sensor.device.pcapng --out idle-sensor.device.pcapng", exitUsage, "is read, so it cannot be written"},
 		{"idle-sensor.device.pcapng --out nowhere/a.svg", exitEnvironment, "create the figure"},
+		{"lonely.samples.jsonl", exitUsage, "name lonely.device.pcapng"},
 		{"lonely.trace.jsonl", exitUsage, "no capture of the run is beside"},
 	} {
 		code, _, errs := call(t, append([]string{"plot"}, strings.Fields(c.args)...)...)

@@ -63,7 +63,7 @@ func findPreset(name string, all []scenarios.Preset) (scenarios.Preset, error) {
 		}
 		names = append(names, p.Name)
 	}
-	return scenarios.Preset{}, usagef("no preset is called %q%s; emu presets lists all", name, didYouMean(name, names))
+	return scenarios.Preset{}, usagef("no preset is called %q%s (emu presets lists all)", name, didYouMean(name, names))
 }
 
 func writePreset(w io.Writer, p *scenarios.Preset) {
