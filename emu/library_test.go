@@ -13,6 +13,7 @@ import (
 
 	"hilnet/internal/linktest"
 	"hilnet/scenarios"
+	"hilnet/stack/services"
 	"hilnet/trace"
 )
 
@@ -111,6 +112,9 @@ func faultless(sc *scenarios.Scenario) bool {
 			return false
 		}
 	}
+	if sc.Services != nil && !reflect.DeepEqual(honest(sc.Services), sc.Services) {
+		return false
+	}
 	for i := range sc.Links {
 		plain := plainLink(&sc.Links[i])
 		if !reflect.DeepEqual(plain, sc.Links[i]) {
@@ -118,6 +122,27 @@ func faultless(sc *scenarios.Scenario) bool {
 		}
 	}
 	return !slices.ContainsFunc(sc.Expect, func(e scenarios.Expectation) bool { return expectsFinding.MatchString(e.That) })
+}
+
+// honest returns services that answer what is right.
+func honest(s *scenarios.Services) *scenarios.Services {
+	h := *s
+	if s.DHCP != nil {
+		dhcp := *s.DHCP
+		dhcp.Answer = services.DHCPRight
+		h.DHCP = &dhcp
+	}
+	if s.DNS != nil {
+		dns := *s.DNS
+		dns.Answer = services.DNSRight
+		h.DNS = &dns
+	}
+	if s.SNTP != nil {
+		sntp := *s.SNTP
+		sntp.Answer = services.SNTPRight
+		h.SNTP = &sntp
+	}
+	return &h
 }
 
 // plainLink returns a link that is as slow as another one, and nothing else.
@@ -136,6 +161,9 @@ func withoutFaults(t *testing.T, sc *scenarios.Scenario) {
 		sc.Broker.Port = 1883
 	}
 	sc.Broker.TLS = nil
+	if sc.Services != nil {
+		sc.Services = honest(sc.Services)
+	}
 	sc.Timeline = slices.DeleteFunc(sc.Timeline, func(a scenarios.Action) bool {
 		return a.Do != scenarios.BrokerPublish || a.After != nil
 	})

@@ -142,23 +142,6 @@ func sha256Sums(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// go vet compiles the tests as well.
-func TestEverythingBuildsForMacOSAndWindows(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the race detector has nothing to do with it")
-	}
-	for _, goos := range []string{"darwin", "windows"} {
-		for _, verb := range []string{"build", "vet"} {
-			cmd := exec.Command("go", verb, "./...")
-			cmd.Dir = linktest.Root(t)
-			cmd.Env = append(os.Environ(), "GOOS="+goos, "CGO_ENABLED=0")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("GOOS=%s go %s: %v\n%s", goos, verb, err, out)
-			}
-		}
-	}
-}
-
 const userModule = `module example.com/firmware
 
 go 1.26

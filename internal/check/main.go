@@ -34,7 +34,7 @@ type step struct {
 var steps = []step{
 	{"format", "gofmt finds nothing to change", true, (*runner).format},
 	{"vet", "go vet", true, (*runner).vet},
-	{"cross", "macOS and Windows build", true, (*runner).cross},
+	{"cross", "go build and go vet for macOS and Windows", true, (*runner).cross},
 	{"test", "all tests", true, (*runner).test},
 	{"race", "tests of what goroutines share, -race -short", true, (*runner).race},
 	{"fuzz", "each fuzz target for -fuzztime", true, (*runner).fuzz},
@@ -173,8 +173,10 @@ func (r *runner) vet() error {
 func (r *runner) cross() error {
 	var errs []error
 	for _, goos := range []string{"darwin", "windows"} {
-		_, err := r.command([]string{"GOOS=" + goos, "CGO_ENABLED=0"}, "go", "build", "./...")
-		errs = append(errs, err)
+		for _, verb := range []string{"build", "vet"} { // vet compiles the tests too
+			_, err := r.command([]string{"GOOS=" + goos, "CGO_ENABLED=0"}, "go", verb, "./...")
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
