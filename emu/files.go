@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // An outputFile is a file of whole records: when the disk is full it is cut
@@ -56,10 +57,11 @@ type EnvironmentError struct {
 }
 
 func (e *EnvironmentError) Error() string {
+	why := strings.TrimPrefix(fmt.Sprint(e.Err), e.Op+": ") // "write FILE: " is what package os says too
 	if e.Hint == "" {
-		return fmt.Sprintf("emu: %s: %v", e.Op, e.Err)
+		return fmt.Sprintf("emu: %s: %s", e.Op, why)
 	}
-	return fmt.Sprintf("emu: %s: %v (%s)", e.Op, e.Err, e.Hint)
+	return fmt.Sprintf("emu: %s: %s (%s)", e.Op, why, e.Hint)
 }
 
 func (e *EnvironmentError) Unwrap() error { return e.Err }

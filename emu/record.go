@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"hilnet/link"
@@ -111,8 +112,34 @@ func (f *files) fail(err error) {
 	f.loop.Cancel(f.failed)
 }
 
+const freeSpace = "free some space or choose another folder with --out"
+
+// maxHeld bounds the files that an error names.
+const maxHeld = 10
+
+// held says what is in the files, of which one has failed.
+func (f *files) held() string {
+	var parts []string
+	for _, p := range f.recorder.Points() {
+		name, records, readable := p.File()
+		part := fmt.Sprintf("%s holds %d frames", filepath.Base(name), records)
+		if !readable {
+			part += " and then part of one, which could not be cut off"
+		}
+		parts = append(parts, part)
+	}
+	parts = append(parts, fmt.Sprintf("%s %d events", filepath.Base(f.traceOut.name), f.trace.Put()))
+	if f.samples != nil {
+		parts = append(parts, fmt.Sprintf("the samples %d", f.samples.Put()))
+	}
+	if more := len(parts) - maxHeld; more > 0 {
+		parts = append(parts[:maxHeld], fmt.Sprintf("and %d files more", more))
+	}
+	return strings.Join(parts, ", ")
+}
+
 func diskError(err error) error {
-	return &EnvironmentError{Op: "write the recording", Err: err, Hint: "what was written before is whole and readable; free some space or choose another folder with --out"}
+	return &EnvironmentError{Op: "write the recording", Err: err, Hint: freeSpace}
 }
 
 // captureName is the name of a device's capture at a point, without extension.
@@ -132,7 +159,7 @@ func (w *World) point(name string, p scenarios.Point, reorder time.Duration) (*p
 	path := filepath.Join(w.opt.Out, name+".pcapng")
 	point, err := w.files.recorder.CreatePoint(string(p), path, pcaps.PointConfig{Reorder: reorder})
 	if err != nil {
-		return nil, &EnvironmentError{Op: "create a capture", Err: err, Hint: "choose another folder with --out"}
+		return nil, &EnvironmentError{Op: "create a capture", Err: err, Hint: freeSpace}
 	}
 	w.files.names = append(w.files.names, path)
 	return point, nil
@@ -151,6 +178,10 @@ func (f *files) close(end sim.Time) error {
 	}
 	if f.failed == nil && err != nil {
 		f.failed = diskError(err)
+	}
+	var env *EnvironmentError
+	if errors.As(f.failed, &env) {
+		env.Hint = f.held() + "; " + freeSpace
 	}
 	return f.failed
 }

@@ -213,7 +213,21 @@ timeline:
 // The key log of NSS's form opens what a capture without secrets holds.
 func TestTheKeyLogIsAFileOfItsOwn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.log")
-	record(t, open(t, "tls-lossy"), Options{KeyLog: path})
+	r := record(t, open(t, "tls-lossy"), Options{KeyLog: path})
+	messages := func(file, log string) int {
+		return strings.Count(linktest.Tshark(t, "-r", file, "-o", "tls.keylog_file:"+log, "-Y", "mqtt"), "\n")
+	}
+	for _, device := range []string{"netx", "linux"} {
+		open := filepath.Join(r.dir, r.Scenario+"."+device+".device.pcapng")
+		closed := filepath.Join(t.TempDir(), "closed.pcap") // a format without secrets
+		linktest.Tshark(t, "-r", open, "-F", "pcap", "-w", closed)
+		if want, with := messages(open, ""), messages(closed, path); want < 50 || with != want {
+			t.Errorf("%s: frames with MQTT: %d by the capture's secrets, %d with the log", device, want, with)
+		}
+		if without := messages(closed, ""); without != 0 {
+			t.Errorf("%s: %d frames with MQTT without any secret", device, without)
+		}
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

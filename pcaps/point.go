@@ -60,6 +60,15 @@ func (p *Point) Name() string { return p.name }
 // Stats returns the point's counters.
 func (p *Point) Stats() PointStats { return p.stats }
 
+// File returns the name of the point's file, how many records are in it (not those
+// that still wait or are buffered) and whether it can be read up to there, also when
+// it has failed.
+func (p *Point) File() (name string, records uint64, readable bool) {
+	var failed *WriteError
+	readable = !errors.As(p.err, &failed) || failed.Readable
+	return p.writer.out.name, p.writer.out.packets, readable
+}
+
 // Capture records a frame that passes the point at now. It copies what it keeps
 // of data. Notes become comments of the record, such as what corrupted a
 // frame that arrives. An error means that the point's file has failed; it is

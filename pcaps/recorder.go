@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"slices"
 
 	"hilnet/sim"
 )
@@ -114,14 +116,27 @@ func (r *Recorder) Point(name string, w io.Writer, config PointConfig) (*Point, 
 }
 
 // CreatePoint starts a capture point that writes to a new file, which Close closes.
+// The file is there, without records, when CreatePoint returns; with an error it is not.
 func (r *Recorder) CreatePoint(name, path string, config PointConfig) (*Point, error) {
 	f, err := createFile(path)
 	if err != nil {
 		return nil, err
 	}
 	p, err := r.Point(name, f, config)
+	if err == nil {
+		err = p.writer.Flush() // so that there is a readable file, whatever becomes of the disk
+	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		var write *WriteError
+		if errors.As(err, &write) {
+			err = fmt.Errorf("pcaps: %w", write.Err) // without what it says of a file that stays
+		}
+		r.points = slices.DeleteFunc(r.points, func(q *Point) bool { return q == p })
+		err = errors.Join(err, f.Close())
+		if info, failed := os.Lstat(path); failed == nil && info.Mode().IsRegular() {
+			err = errors.Join(err, os.Remove(path)) // an empty file is no capture
+		}
+		return nil, err
 	}
 	p.closer = f
 	return p, nil

@@ -38,6 +38,7 @@ type Writer struct {
 	w   io.Writer
 	buf []byte
 	n   uint64
+	put uint64 // of n, handed on
 	err error
 }
 
@@ -70,11 +71,16 @@ func (w *Writer) Write(e *Event) {
 // Err returns the first error of the underlying writer.
 func (w *Writer) Err() error { return w.err }
 
+// Put returns how many events the underlying writer has taken.
+func (w *Writer) Put() uint64 { return w.put }
+
 // Flush hands all lines to the underlying writer.
 func (w *Writer) Flush() error {
 	if w.err == nil && len(w.buf) > 0 {
 		if _, err := w.w.Write(w.buf); err != nil {
 			w.err = fmt.Errorf("trace: event %d: %w", w.n, err)
+		} else {
+			w.put = w.n
 		}
 		w.buf = w.buf[:0]
 	}

@@ -147,12 +147,12 @@ func (f *playFlags) check() error {
 		return errors.New("--own, --to and --netns are for --against tap:NAME")
 	case f.against == againstTAP:
 		return errors.New("--against tap: lacks the name of the interface: write tap:NAME")
-	case f.wait <= 0:
-		return fmt.Errorf("--wait %v is not a time span above 0", f.wait)
+	case f.wait <= 0 || f.wait > play.MaxWait:
+		return fmt.Errorf("--wait %v is not a time span above 0 and up to %v", f.wait, play.MaxWait)
 	case !(f.speed >= play.MinSpeed && f.speed <= play.MaxSpeed): // nor is NaN
 		return fmt.Errorf("--speed %v is not between %v and %v", f.speed, play.MinSpeed, float64(play.MaxSpeed))
-	case f.accept <= 0:
-		return fmt.Errorf("--accept %v is not a time span above 0", f.accept)
+	case f.accept <= 0 || f.accept > play.MaxWait:
+		return fmt.Errorf("--accept %v is not a time span above 0 and up to %v", f.accept, play.MaxWait)
 	case f.adapt.Password != "" && f.adapt.User == "":
 		return errors.New("--password is for --user")
 	case f.adapt.Anonymous && f.adapt.User != "":

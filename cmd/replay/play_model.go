@@ -108,7 +108,8 @@ func (f *playFlags) longest(s *script.Script) time.Duration {
 		last = max(last, c.End)
 	}
 	const spare, most = time.Hour, 8000 * time.Hour
-	return min(most, spare+time.Duration(min(float64(most), 4*float64(last)/max(f.speed, play.MinSpeed)))+10*f.wait+f.accept)
+	span := float64(spare) + 4*float64(last)/max(f.speed, play.MinSpeed) + 10*float64(f.wait) + float64(f.accept)
+	return time.Duration(min(float64(most), span)) // a float64 has room for all of it
 }
 
 // playModel plays in virtual time: as the client against the model broker, as the

@@ -30,7 +30,10 @@ func writePlayed(w io.Writer, name string, r *play.Report, messages bool) {
 		line("  gap errors  median %v, 99 %% %v, from %v to %v", round(d.Median), round(d.P99), round(d.Min), round(d.Max))
 	}
 	if r.Strangers > 0 {
-		line("  beyond it   %s that the capture does not have", many(uint64(r.Strangers), "connection"))
+		line("  beyond it   %s that the capture does not have: %s", many(uint64(r.Strangers), "connection"), tallies(r.StrangerReasons))
+	}
+	if len(r.Drops) > 0 {
+		line("  dropped     by the player itself: %s", tallies(r.Drops))
 	}
 	if r.Unlisted > 0 {
 		line("  not played  %s beyond the limit", many(r.Unlisted, "MQTT conversation"))
@@ -44,6 +47,15 @@ func writePlayed(w io.Writer, name string, r *play.Report, messages bool) {
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
+
+// tallies names reasons with their numbers.
+func tallies(list []play.Tally) string {
+	var parts []string
+	for _, t := range list {
+		parts = append(parts, fmt.Sprintf("%d %s", t.Count, t.Reason))
+	}
+	return strings.Join(parts, ", ")
+}
 
 // receivedText names what is not as recorded.
 func receivedText(n *play.ReceivedCount, skipped int) string {

@@ -265,6 +265,6 @@ func TestSilentClientsAreBoundedAndCounted(t *testing.T) {
 		}
 	}, "--tls", "on", "--tls-cert", cert, "--tls-key", key, "--accept", "3s")
 	if code != exitFail || r.Strangers != clients || !strings.Contains(errs, "256 clients shake hands already") {
-		t.Errorf("exit %d: %d connections: %.300s", code, r.Strangers, errs)
+		t.Errorf("exit %d: %d connections: %v: %.300s", code, r.Strangers, r.StrangerReasons, errs)
 	}
 }

@@ -125,6 +125,8 @@ func (c *Config) setDefaults() error {
 		return fmt.Errorf("play: speed %v is not between %v and %v", c.Speed, MinSpeed, float64(MaxSpeed))
 	case c.Wait < 0 || c.Accept < 0:
 		return errors.New("play: a wait is negative")
+	case c.Wait > MaxWait || c.Accept > MaxWait:
+		return fmt.Errorf("play: a wait is longer than %v", MaxWait)
 	case c.Adapt.Anonymous && c.Adapt.User != "":
 		return errors.New("play: a user and no user at once")
 	case len(c.Adapt.ClientID) > 65535 || len(c.Adapt.User) > 65535 || len(c.Adapt.Password) > 65535 || len(c.Adapt.TopicPrefix) > 65535:
@@ -144,3 +146,6 @@ func (c *Config) scaled(d time.Duration) time.Duration {
 // maxSpan is the longest that anything is put off: slower, a few hours of a capture
 // are longer than there are numbers for.
 const maxSpan = 100 * 365 * 24 * time.Hour
+
+// MaxWait bounds Config.Wait and Config.Accept: moments are counted in 64 bits.
+const MaxWait = 876_000 * time.Hour

@@ -18,13 +18,14 @@ import (
 // HostNetwork is TCP of the machine that the program runs on. The loop must run
 // in real time.
 type HostNetwork struct {
-	loop    *sim.Loop
-	address string
-	tls     *tls.Config // nil: without
-	failed  func(error)
-	shaking atomic.Int32    // clients that shake hands
-	ctx     context.Context // of handshakes, and of what waits for the loop
-	cancel  context.CancelFunc
+	loop     *sim.Loop
+	address  string
+	tls      *tls.Config // nil: without
+	failed   func(error)
+	shaking  atomic.Int32    // clients that shake hands
+	unshaken int             // the loop's: those whose handshake it has not heard the end of
+	ctx      context.Context // of handshakes, and of what waits for the loop
+	cancel   context.CancelFunc
 
 	listener net.Listener
 	mu       sync.Mutex // guards the rest
@@ -177,10 +178,14 @@ func (n *HostNetwork) Listen(accept func(Conn) *Events) error {
 				n.post(func() { c.accepted(accept) })
 				continue
 			}
-			n.post(func() { n.loop.After(handshakeTime, c.hurry) })
+			n.post(func() {
+				n.unshaken++
+				n.loop.After(handshakeTime, c.hurry)
+			})
 			go func() {
 				err := c.shakeHandsInTurn()
 				n.post(func() {
+					n.unshaken--
 					if err == nil {
 						c.accepted(accept)
 						return
@@ -196,6 +201,9 @@ func (n *HostNetwork) Listen(accept func(Conn) *Events) error {
 	}()
 	return nil
 }
+
+// Shaking is how many clients shake hands.
+func (n *HostNetwork) Shaking() int { return n.unshaken }
 
 // Address is where the network listens.
 func (n *HostNetwork) Address() string {

@@ -57,13 +57,16 @@ func (c *hostConn) shakeHands(side func(net.Conn, *tls.Config) *tls.Conn) error 
 // maxShaking bounds the clients that shake hands at once.
 const maxShaking = 256
 
+// errTooManyShake says so of one more.
+var errTooManyShake = fmt.Errorf("TLS: %d clients shake hands already", maxShaking)
+
 // shakeHandsInTurn is shakeHands for a client, of which not too many may come at once.
 func (c *hostConn) shakeHandsInTurn() error {
 	n := &c.network.shaking
 	defer n.Add(-1)
 	if n.Add(1) > maxShaking {
 		reset(c.raw)
-		return fmt.Errorf("TLS: %d clients shake hands already", maxShaking)
+		return errTooManyShake
 	}
 	return c.shakeHands(tls.Server)
 }

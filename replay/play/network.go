@@ -15,6 +15,12 @@ type Network interface {
 	Stop()
 }
 
+// A dropper is a Network that may drop what came or was to go out, and counts it.
+type dropper interface{ Drops() []Tally }
+
+// A shaker is a Network whose clients shake hands before the player hears of them.
+type shaker interface{ Shaking() int }
+
 // A Conn is an end of a TCP connection.
 type Conn interface {
 	// Write sends data, some time. sizes are those of the segments that it went in

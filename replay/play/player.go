@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"hilnet/mqtt/codec"
 	"hilnet/replay/script"
 	"hilnet/sim"
 )
@@ -30,9 +29,10 @@ type Player struct {
 	clientNumber map[string]int
 	accepting    *sim.Timer
 	line         line
-	strangers    int // connections beyond the script
-	lobbies      int // connections that have not said who they are
-	lobbyBytes   int // what they have said so far
+	strangers    []Tally // connections beyond the script
+	shaking      int     // connections that shook hands when the play ended
+	lobbies      int     // connections that have not said who they are
+	lobbyBytes   int     // what they have said so far
 	sentBytes    int
 	done         bool
 }
@@ -112,127 +112,6 @@ func (p *Player) schedule(at time.Duration) sim.Time {
 	return p.base.Add(p.cfg.scaled(max(0, at-p.origin)))
 }
 
-// accept finds the conversation for a connection of the live client.
-func (p *Player) accept(c Conn) *Events {
-	if p.done || !slices.ContainsFunc(p.sessions, func(s *session) bool { return !s.begun && !s.ended }) {
-		p.strangers++
-		return nil
-	}
-	if p.lobbies >= p.left+maxLobbies {
-		p.strangers++
-		return nil
-	}
-	p.lobbies++
-	l := &lobby{player: p, conn: c}
-	return &Events{Data: l.data, Closed: l.closed}
-}
-
-// Limits of connections that have not said who they are. Beyond them they are
-// refused, and count as extra.
-const (
-	maxLobbies    = 1024        // more than conversations are left
-	maxLobbyBytes = 4 * maxLive // of all of them together, maxFirst of each apart
-	maxFirst      = 64 << 10    // what a CONNECT is hardly longer than
-)
-
-// A lobby is a connection that has not said who it is.
-type lobby struct {
-	player *Player
-	conn   Conn
-	rx     []byte
-	events *Events
-	over   bool
-}
-
-func (l *lobby) data(b []byte) {
-	switch {
-	case l.over:
-		return
-	case l.events != nil:
-		l.events.Data(b)
-		return
-	}
-	p := l.player
-	if len(l.rx)+len(b) > maxFirst && p.lobbyBytes+len(b) > maxLobbyBytes {
-		l.refuse()
-		l.conn.Abort()
-		return
-	}
-	l.rx = append(l.rx, b...)
-	p.lobbyBytes += len(b)
-	h, ok, err := codec.ParseHeader(l.rx)
-	if err == nil && (!ok || len(l.rx) < h.Len()) && len(l.rx) < maxLive {
-		return
-	}
-	s := p.choose(l.rx)
-	if s == nil {
-		l.refuse()
-		l.conn.Abort()
-		return
-	}
-	first := l.leave()
-	l.events = s.take(l.conn)
-	l.events.Data(first)
-}
-
-// leave returns what was said until now.
-func (l *lobby) leave() []byte {
-	first := l.rx
-	l.player.lobbies--
-	l.player.lobbyBytes -= len(first)
-	l.rx = nil
-	return first
-}
-
-// refuse counts the connection as one of nobody that is known.
-func (l *lobby) refuse() {
-	l.over = true
-	l.player.strangers++
-	l.leave()
-}
-
-func (l *lobby) closed(err error) {
-	switch {
-	case l.events != nil:
-		l.events.Closed(err)
-	case !l.over:
-		l.refuse()
-		l.conn.Close()
-	}
-}
-
-// choose returns the session for a connection that begins with a packet: one of
-// the same client identifier, else the next.
-func (p *Player) choose(first []byte) *session {
-	id, known := "", false
-	if raw, ok, err := codec.ParseRaw(first); ok && err == nil {
-		if f, err := script.Parse(first[:raw.Len()], 0); err == nil && f.Type == codec.CONNECT {
-			id, known = string(f.Connect.ClientID), true
-		}
-	}
-	var next *session
-	for _, s := range p.sessions {
-		switch {
-		case s.begun || s.ended:
-			continue
-		case next == nil:
-			next = s
-		}
-		if known && s.recordedID == id {
-			next = s
-			break
-		}
-	}
-	if next == nil {
-		return nil
-	}
-	if !p.based {
-		p.base, p.based = p.cfg.Loop.Now().Add(-p.cfg.scaled(next.of.Open-p.origin)), true
-	}
-	p.accepting.ResetAfter(p.cfg.Accept)
-	return next
-}
-
 // nobody ends the play when no connection comes any more.
 func (p *Player) nobody() {
 	busy := false
@@ -272,6 +151,9 @@ func (p *Player) ended(s *session) {
 		return
 	}
 	p.done = true
+	if n, ok := p.cfg.Network.(shaker); ok {
+		p.shaking = n.Shaking()
+	}
 	if p.accepting != nil {
 		p.accepting.Stop()
 	}

@@ -57,10 +57,21 @@ type Report struct {
 	Conversations []*Conversation `json:"conversations"`
 	// Strangers are connections of the live client beyond those recorded.
 	Strangers int `json:"extra_connections"`
+	// StrangerReasons say why they are none of the recorded ones.
+	StrangerReasons []Tally `json:"extra_connection_reasons"`
+	// Drops are frames and segments that the player's own TCP dropped, for want of
+	// room or of a way.
+	Drops []Tally `json:"player_drops"`
 	// NotMQTT and Unlisted are conversations of the capture that are not MQTT, and
 	// MQTT ones beyond the limit.
 	NotMQTT  uint64 `json:"not_mqtt"`
 	Unlisted uint64 `json:"unlisted_conversations"`
+}
+
+// A Tally is how often something was so for a reason.
+type Tally struct {
+	Reason string `json:"reason"`
+	Count  uint64 `json:"count"`
 }
 
 // A SentCount counts the messages of the played side.
@@ -319,8 +330,15 @@ func (n *ReceivedCount) count(st *state) string {
 func (p *Player) Report() *Report {
 	r := &Report{
 		Format: Format, Version: Version, As: p.cfg.As.String(), Timing: p.cfg.Timing, Speed: p.cfg.Speed, Policy: p.cfg.Policy, TLS: p.cfg.TLS,
-		Verdict: Faithful, Elapsed: p.cfg.Loop.Now().Sub(p.began), Strangers: p.strangers + p.lobbies,
+		Verdict: Faithful, Elapsed: p.cfg.Loop.Now().Sub(p.began),
+		StrangerReasons: tally(append([]Tally{}, p.strangers...), whySilent, uint64(p.lobbies+p.shaking)), Drops: []Tally{},
 		NotMQTT: p.cfg.Script.Skipped, Unlisted: p.cfg.Script.Unlisted, Conversations: []*Conversation{},
+	}
+	for _, t := range r.StrangerReasons {
+		r.Strangers += int(t.Count)
+	}
+	if d, ok := p.cfg.Network.(dropper); ok {
+		r.Drops = append(r.Drops, d.Drops()...)
 	}
 	r.Conversations = append(r.Conversations, p.refused...)
 	for _, s := range p.sessions {

@@ -24,11 +24,12 @@ const readRecord = 16384
 // Task for each shakes hands and reads. Conversations are told of a connection
 // when the handshake has ended well.
 type TLSNetwork struct {
-	loop   *sim.Loop
-	inner  Network
-	config func(n int) *tls.Config
-	failed func(error)
-	number int
+	loop    *sim.Loop
+	inner   Network
+	config  func(n int) *tls.Config
+	failed  func(error)
+	number  int
+	shaking int // clients
 }
 
 // NewTLSNetwork returns a network over inner. config gives the configuration of the
@@ -76,6 +77,12 @@ func (n *TLSNetwork) Dial(of *script.Conversation, e *Events) Conn {
 // Listen takes connections.
 func (n *TLSNetwork) Listen(accept func(Conn) *Events) error {
 	return n.inner.Listen(func(inner Conn) *Events {
+		if n.shaking >= maxShaking {
+			refused := &tlsConn{network: n, inner: inner, over: true}
+			n.untaken(refused, accept, errTooManyShake)
+			return nil
+		}
+		n.shaking++
 		c, task := n.newConn()
 		c.inner = inner
 		c.conn = tls.Server(c.pipe, n.config(n.number))
@@ -84,10 +91,7 @@ func (n *TLSNetwork) Listen(accept func(Conn) *Events) error {
 				c.Abort()
 			}
 		}, Closed: func(err error) {
-			if e := accept(c); e != nil { // it counts as a connection
-				e.Closed(err)
-			}
-			n.failed(fmt.Errorf("%s: %w", inner.Remote(), err))
+			n.untaken(c, accept, err)
 		}}
 		c.timer = n.loop.NewTimer(func() { c.pipe.Fail(errors.New("the client does not shake hands")) })
 		c.timer.ResetAfter(handshakeTime)
@@ -97,13 +101,33 @@ func (n *TLSNetwork) Listen(accept func(Conn) *Events) error {
 	})
 }
 
+// untaken tells of a client that did not come so far as to speak MQTT.
+func (n *TLSNetwork) untaken(c *tlsConn, accept func(Conn) *Events, err error) {
+	if e := accept(c); e != nil { // it counts as a connection
+		e.Closed(err)
+	}
+	n.failed(fmt.Errorf("%s: %w", c.Remote(), err))
+}
+
+// Shaking is how many clients shake hands.
+func (n *TLSNetwork) Shaking() int { return n.shaking }
+
+// Drops is what the network below has dropped.
+func (n *TLSNetwork) Drops() []Tally {
+	if d, ok := n.inner.(dropper); ok {
+		return d.Drops()
+	}
+	return nil
+}
+
 // Stop ends the listening and every connection.
 func (n *TLSNetwork) Stop() { n.inner.Stop() }
 
 // run is the Task of a connection.
 func (c *tlsConn) run() {
 	err := c.conn.Handshake()
-	if c.timer != nil {
+	if c.timer != nil { // a client's
+		c.network.shaking--
 		c.timer.Stop()
 	}
 	if err == nil && !c.over {

@@ -44,5 +44,15 @@ func (n *SegmentNetwork) Listen(accept func(Conn) *Events) error {
 	return n.host.Listen(n.peer.Port(), facts, func(c *segment.Conn) *segment.Events { return (*segment.Events)(accept(c)) })
 }
 
+// Drops is what the host has dropped.
+func (n *SegmentNetwork) Drops() (list []Tally) {
+	d := n.host.Stats().Drops
+	list = tally(list, "arp_queue_full", d.WaitingFull)
+	list = tally(list, "arp_unanswered", d.NoAnswer)
+	list = tally(list, "no_route", d.NoWay)
+	list = tally(list, "reassembly_full", d.PiecesFull)
+	return tally(list, "beyond_window", d.BeyondRoom)
+}
+
 // Stop ends the listening; connections end with their host.
 func (n *SegmentNetwork) Stop() { n.host.Unlisten(n.peer.Port()) }

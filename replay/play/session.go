@@ -40,15 +40,17 @@ type session struct {
 	index      int // in the script
 	version    uint8
 	recordedID string // client identifier
-	events     []script.Event
-	state      []state
-	own        []int // indexes of the events of the played side
-	next       int   // of own
-	expected   []int // indexes of the peer's events, without those matched in front
-	pending    *pendings
-	repeated   map[uint16]bool // identifiers of the peer's PUBLISH that came; looked up only
-	restSpan   time.Duration   // what restTime found, +1
-	highest    int             // of the peer's events that came
+	// unintroduced: the first message of the recorded client is no CONNECT.
+	unintroduced bool
+	events       []script.Event
+	state        []state
+	own          []int // indexes of the events of the played side
+	next         int   // of own
+	expected     []int // indexes of the peer's events, without those matched in front
+	pending      *pendings
+	repeated     map[uint16]bool // identifiers of the peer's PUBLISH that came; looked up only
+	restSpan     time.Duration   // what restTime found, +1
+	highest      int             // of the peer's events that came
 
 	conn    Conn
 	behind  bool // somebody waits for it to come further: see line
@@ -87,6 +89,10 @@ func newSession(p *Player, index int, c *script.Conversation) *session {
 				s.recordedID = string(f.Connect.ClientID)
 			}
 		}
+	}
+	if i := slices.IndexFunc(s.events, func(e script.Event) bool { return e.From == script.Client && e.Kind == script.Message }); i >= 0 {
+		_, connects := connectOf(s.events[i].Raw)
+		s.unintroduced = !connects
 	}
 	s.pending = newPendings(s)
 	s.timer = p.cfg.Loop.NewTimer(s.advance)

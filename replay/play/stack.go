@@ -26,16 +26,18 @@ func NewStackNetwork(loop *sim.Loop, host *stack.Host, peer netip.AddrPort) *Sta
 
 // A stackConn is a connection and what its TCP has not taken yet.
 type stackConn struct {
+	loop    *sim.Loop
 	conn    *stack.Conn // nil: it could not be dialled
 	events  *Events
 	backlog []byte
+	taken   int // of the backlog, by TCP
 	closing bool
 	over    bool
 }
 
 // Dial begins a connection.
 func (n *StackNetwork) Dial(_ *script.Conversation, e *Events) Conn {
-	c := &stackConn{events: e}
+	c := &stackConn{loop: n.loop, events: e}
 	conn, err := n.host.Dial(n.peer)
 	if err != nil {
 		n.loop.After(0, func() { c.closed(err) })
@@ -74,7 +76,7 @@ func (c *stackConn) closed(err error) {
 // Listen takes connections.
 func (n *StackNetwork) Listen(accept func(Conn) *Events) (err error) {
 	n.listener, err = n.host.Listen(n.peer.Port(), 0, func(conn *stack.Conn) {
-		c := &stackConn{conn: conn}
+		c := &stackConn{loop: n.loop, conn: conn}
 		if c.events = accept(c); c.events == nil {
 			conn.Abort()
 			return
@@ -104,9 +106,10 @@ func (c *stackConn) Write(data []byte, _ []int) {
 	if c.conn == nil || c.closing {
 		return
 	}
-	if len(c.backlog)+len(data) > maxQueued {
-		c.Abort()
-		c.events.Closed(errors.New("the peer does not read"))
+	if len(c.backlog)-c.taken+len(data) > maxQueued {
+		c.closing, c.backlog, c.taken = true, nil, 0
+		c.conn.Abort()
+		c.loop.After(0, func() { c.closed(errors.New("the peer does not read")) }) // the caller is not to be called from here
 		return
 	}
 	if len(c.backlog) == 0 {
@@ -116,9 +119,14 @@ func (c *stackConn) Write(data []byte, _ []int) {
 }
 
 func (c *stackConn) pump() {
-	if len(c.backlog) > 0 {
-		n := c.conn.Write(c.backlog)
-		c.backlog = c.backlog[:copy(c.backlog, c.backlog[n:])]
+	if c.taken < len(c.backlog) {
+		c.taken += c.conn.Write(c.backlog[c.taken:])
+	}
+	switch {
+	case c.taken == len(c.backlog):
+		c.backlog, c.taken = nil, 0
+	case c.taken > len(c.backlog)/2: // each byte is moved once at most, taken as a whole
+		c.backlog, c.taken = c.backlog[:copy(c.backlog, c.backlog[c.taken:])], 0
 	}
 	if c.closing && len(c.backlog) == 0 {
 		c.conn.Close()
@@ -127,16 +135,17 @@ func (c *stackConn) pump() {
 
 // Close sends FIN when everything was written.
 func (c *stackConn) Close() {
+	c.over = true
 	if c.conn == nil || c.closing {
 		return
 	}
-	c.over, c.closing = true, true
+	c.closing = true
 	c.pump()
 }
 
 // Abort sends RST.
 func (c *stackConn) Abort() {
-	c.over, c.closing, c.backlog = true, true, nil
+	c.over, c.closing, c.backlog, c.taken = true, true, nil, 0
 	if c.conn != nil {
 		c.conn.Abort()
 	}

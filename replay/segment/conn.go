@@ -26,8 +26,8 @@ const (
 	maxTries     = 15
 	initialCwnd  = 10 // segments; RFC 6928
 	mostCwnd     = 64
-	fastAfter    = 3 // duplicate ACKs
-	maxPieces    = 256
+	fastAfter    = 3   // duplicate ACKs
+	maxPieces    = 256 // segments behind a hole; what comes beyond them is dropped, and counted
 	defaultMSS   = 536 // RFC 9293 section 3.7.1
 	maxScale     = 14
 	tcpAndIP     = wire.IPv4HeaderLen + wire.TCPHeaderLen

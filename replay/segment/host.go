@@ -55,6 +55,16 @@ type HostStats struct {
 	BadChecksums        uint64
 	Foreign             uint64 // frames that are neither ARP nor TCP for the host, and segments of no connection
 	OutOfOrder          uint64
+	Drops               Drops
+}
+
+// Drops count what a Host dropped for want of room or of a way, by reason.
+type Drops struct {
+	WaitingFull uint64 // frames: too many waited for the same hardware address; the oldest goes
+	NoAnswer    uint64 // frames that waited for a hardware address until the end, or wait for it
+	NoWay       uint64 // frames for addresses beyond the network, without a gateway
+	PiecesFull  uint64 // segments that arrived: too many were behind a hole already
+	BeyondRoom  uint64 // segments that arrived beyond the window
 }
 
 // Facts are what a side's TCP announces.
@@ -94,7 +104,7 @@ type question struct {
 // Limits of a Host.
 const (
 	maxConns   = 16384
-	maxWaiting = 16 // frames for one unknown address
+	maxWaiting = 16 // frames for one unknown address; the oldest is dropped for another, and counted
 	arpAgain   = time.Second
 	firstPort  = 49152
 )
@@ -121,7 +131,13 @@ func NewHost(cfg HostConfig) (*Host, error) {
 }
 
 // Stats returns what happened so far.
-func (h *Host) Stats() HostStats { return h.stats }
+func (h *Host) Stats() HostStats {
+	s := h.stats
+	for _, q := range h.asked { // a sum: the order does not matter
+		s.Drops.NoAnswer += uint64(len(q.waiting))
+	}
+	return s
+}
 
 // Dial begins a connection.
 func (h *Host) Dial(to netip.AddrPort, facts Facts, events *Events) *Conn {
@@ -161,6 +177,7 @@ func (h *Host) Close() {
 		c.state = stateClosed
 	}
 	for _, q := range h.asked {
+		h.stats.Drops.NoAnswer += uint64(len(q.waiting))
 		for _, f := range q.waiting {
 			f.Release()
 		}
@@ -268,6 +285,7 @@ func (h *Host) nextHop(to netip.Addr) netip.Addr {
 // resolve sends a frame when its receiver's hardware address is known.
 func (h *Host) resolve(hop netip.Addr, f *link.Frame) {
 	if !hop.IsValid() {
+		h.stats.Drops.NoWay++
 		f.Release()
 		return
 	}
@@ -282,6 +300,7 @@ func (h *Host) resolve(hop netip.Addr, f *link.Frame) {
 		h.asked[hop] = q
 	}
 	if len(q.waiting) == maxWaiting { // TCP sends it again
+		h.stats.Drops.WaitingFull++
 		q.waiting[0].Release()
 		q.waiting = q.waiting[:copy(q.waiting, q.waiting[1:])]
 	}

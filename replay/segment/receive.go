@@ -153,12 +153,17 @@ func (c *Conn) arrive(p piece) {
 		}
 		p.data, p.seq = p.data[c.next-p.seq:], c.next
 	case p.seq-c.next > uint32(c.facts.Window):
+		c.host.stats.Drops.BeyondRoom++
 		c.emit(wire.TCPAck, c.high, nil)
 		return
 	}
 	if p.seq != c.next {
 		c.host.stats.OutOfOrder++
-		if len(c.pieces) < maxPieces && !slices.ContainsFunc(c.pieces, func(q piece) bool { return q.seq == p.seq && len(q.data) >= len(p.data) }) {
+		switch known := slices.ContainsFunc(c.pieces, func(q piece) bool { return q.seq == p.seq && len(q.data) >= len(p.data) }); {
+		case known:
+		case len(c.pieces) >= maxPieces:
+			c.host.stats.Drops.PiecesFull++
+		default:
 			p.data = slices.Clone(p.data)
 			c.pieces = append(c.pieces, p)
 		}
