@@ -15,7 +15,7 @@ build: ## bin/emu and bin/replay
 release: ## dist/: archives for every platform, with licences and SHA256SUMS
 	$(GO) run ./internal/release
 
-check: ## everything that must hold before a change goes in; at most 18 minutes on 2 cores
+check: ## everything that must hold before a change goes in; at most 20 minutes on 2 cores
 	$(CHECK)
 
 test: ## all tests
