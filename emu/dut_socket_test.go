@@ -88,12 +88,12 @@ func TestAnEmulatorAtASocketIsADevice(t *testing.T) {
 	}
 }
 
-// playEmulator asks for the broker until the socket goes away, and returns how
-// often it was answered.
-func playEmulator(t *testing.T, mode, ours, theirs string) (answers int) {
-	var c net.Conn
-	var err error
+// dialSocket connects to a socket of emu's as soon as it is there; nil when that
+// takes too long, which is an error of the test.
+func dialSocket(t *testing.T, mode, ours, theirs string) net.Conn {
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		var c net.Conn
+		var err error
 		if mode == "stream" {
 			c, err = net.Dial("unix", ours)
 		} else {
@@ -101,12 +101,21 @@ func playEmulator(t *testing.T, mode, ours, theirs string) (answers int) {
 			c, err = net.DialUnix("unixgram", &net.UnixAddr{Name: theirs, Net: "unixgram"}, &net.UnixAddr{Name: ours, Net: "unixgram"})
 		}
 		if err == nil {
-			break
+			return c
 		}
 		if time.Now().After(deadline) {
 			t.Errorf("no socket: %v", err)
-			return 0
+			return nil
 		}
+	}
+}
+
+// playEmulator asks for the broker until the socket goes away, and returns how
+// often it was answered.
+func playEmulator(t *testing.T, mode, ours, theirs string) (answers int) {
+	c := dialSocket(t, mode, ours, theirs)
+	if c == nil {
+		return 0
 	}
 	defer c.Close()
 	buf := make([]byte, 2000)
@@ -318,22 +327,9 @@ broker: {kind: socket, address: 10.0.0.1/24, socket: %s}
 // playBroker answers ARP for the broker's address until the socket goes away, and
 // reports whether a SYN came.
 func playBroker(t *testing.T, mode, ours, theirs string) (asked bool) {
-	var c net.Conn
-	var err error
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if mode == "stream" {
-			c, err = net.Dial("unix", ours)
-		} else {
-			_ = os.Remove(theirs) // of the try before
-			c, err = net.DialUnix("unixgram", &net.UnixAddr{Name: theirs, Net: "unixgram"}, &net.UnixAddr{Name: ours, Net: "unixgram"})
-		}
-		if err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Errorf("no socket: %v", err)
-			return false
-		}
+	c := dialSocket(t, mode, ours, theirs)
+	if c == nil {
+		return false
 	}
 	defer c.Close()
 	deadline := time.Now().Add(10 * time.Second)

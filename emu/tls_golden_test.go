@@ -2,7 +2,9 @@ package emu
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -149,24 +151,32 @@ func (m *tlsMessages) Message(x *flow.Message) {
 // decrypted returns the MQTT messages that a capture holds with its own keys.
 func decrypted(t *testing.T, path string) []string {
 	t.Helper()
-	file, err := os.Open(path)
+	m := &tlsMessages{}
+	readSecure(t, path, m, func(_ *flow.Conversation, d flow.Decrypter) flow.Decrypter { return d })
+	return m.all
+}
+
+// readSecure feeds handler with a capture, read with the keys that are in it. wrap
+// may change what reads a conversation.
+func readSecure(t *testing.T, path string, handler flow.Handler, wrap func(*flow.Conversation, flow.Decrypter) flow.Decrypter) {
+	t.Helper()
+	reader, closeFile, err := pcaps.Open(path, pcaps.ReaderConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	reader, err := pcaps.NewReader(file, pcaps.ReaderConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, m := new(tlsdec.Keys), &tlsMessages{}
-	table, err := flow.New(flow.Config{Secure: keys.Open}, m)
+	defer closeFile()
+	keys := new(tlsdec.Keys)
+	table, err := flow.New(flow.Config{Secure: func(c *flow.Conversation) flow.Decrypter { return wrap(c, keys.Open(c)) }}, handler)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := uint64(1); ; {
 		r, err := reader.Next()
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			break
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		if r.Secrets != nil {
 			keys.Add(r.Secrets.Data)
@@ -177,7 +187,6 @@ func decrypted(t *testing.T, path string) []string {
 		}
 	}
 	table.Close()
-	return m.all
 }
 
 // Over a lossy link, too, tshark and we read the same in a capture.

@@ -1,18 +1,14 @@
 package emu
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"hilnet/mqtt/codec"
-	"hilnet/pcaps"
 	"hilnet/pcaps/flow"
-	"hilnet/pcaps/tlsdec"
 	"hilnet/scenarios"
-	"hilnet/sim"
 	"hilnet/trace"
 )
 
@@ -61,35 +57,9 @@ func (r *readsPublished) Message(m *flow.Message) {
 // how the conversations in it say they were read.
 func publishedIn(t *testing.T, path string) (map[publication]int, []string) {
 	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	reader, err := pcaps.NewReader(file, pcaps.ReaderConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, r := new(tlsdec.Keys), &readsPublished{t: t, all: map[publication]int{}}
+	r := &readsPublished{t: t, all: map[publication]int{}}
 	var said []string
-	table, err := flow.New(flow.Config{Secure: func(c *flow.Conversation) flow.Decrypter { return noting{keys.Open(c), &said} }}, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := uint64(1); ; {
-		record, err := reader.Next()
-		if err != nil {
-			break
-		}
-		if record.Secrets != nil {
-			keys.Add(record.Secrets.Data)
-		}
-		if p := record.Packet; p != nil {
-			table.Feed(flow.Frame{Data: p.Data, Link: flow.LinkType(p.LinkType), At: sim.Time(p.Time), Number: n})
-			n++
-		}
-	}
-	table.Close()
+	readSecure(t, path, r, func(_ *flow.Conversation, d flow.Decrypter) flow.Decrypter { return noting{d, &said} })
 	return r.all, said
 }
 

@@ -52,8 +52,13 @@ func meanings() []meaning {
 	for _, s := range statusTexts {
 		n := int64(s.status)
 		source := "netxduo nx_api.h"
-		if s.status >= 0x10000 {
+		switch {
+		case s.status >= 0x10000:
 			source = "netxduo nxd_mqtt_client.h"
+		case strings.HasPrefix(s.status.String(), "NX_DNS_"):
+			source = "netxduo nxd_dns.h"
+		case strings.HasPrefix(s.status.String(), "NX_DHCP_"):
+			source = "netxduo nxd_dhcp_client.h"
 		}
 		all = append(all, meaning{groupStatus, s.status.String(), &n, s.text, source})
 	}
