@@ -25,7 +25,7 @@ func mostAtOnce(t *testing.T, jitter string) (most int, last sim.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := w.Observe(1 << 20)
+	events := w.Observe(1 << 17)
 	r, err := w.Run(t.Context())
 	if err != nil || r.Verdict != emu.Pass {
 		t.Fatalf("jitter %s: %v, %v", jitter, err, r.Checks)

@@ -43,10 +43,13 @@ func outcomeOf(t *testing.T, name string, profile scenarios.Profile, quirks stri
 		t.Fatal(err)
 	}
 	h := sha256.New()
-	events := w.Observe(1 << 20)
+	events := w.Observe(1 << 16)
 	r, err := w.Run(t.Context())
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
+	}
+	if n := events.Dropped(); n > 0 {
+		t.Fatalf("%s: %d events not seen", name, n)
 	}
 	for e := range events.Events() {
 		if e.Kind != trace.KindCounters {
