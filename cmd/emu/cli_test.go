@@ -15,6 +15,7 @@ import (
 
 	"hilnet/nic"
 	"hilnet/report"
+	"hilnet/scenarios"
 )
 
 // call runs the command and returns its exit code and what it printed.
@@ -84,17 +85,30 @@ func TestJSONIsWhatTheSchemaSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, list, _ := call(t, "list", "--json")
-	var names []struct{ Name string }
-	if err := json.Unmarshal([]byte(list), &names); err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"run", "--json", "--out", t.TempDir()}
-	for _, n := range names {
-		if !strings.HasPrefix(n.Name, "tap") && !strings.HasPrefix(n.Name, "quirks/") { // those add nothing but time
-			args = append(args, n.Name)
+	checkDocument(t, schema, append([]string{"run", "--json", "--out", t.TempDir()}, virtualLibrary(t)...), 4)
+	checkDocument(t, schema, []string{"run", "--json", "--set", "clock=real", "--set", "duration=3s", "--out", t.TempDir(), "clean-link"}, 8)
+}
+
+// virtualLibrary names the scenarios of the library that take no time; those of
+// quirks add nothing to the others.
+func virtualLibrary(t *testing.T) (names []string) {
+	t.Helper()
+	for _, e := range scenarios.Library() {
+		sc, err := scenarios.Open(e.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sc.Clock == scenarios.Virtual && !strings.HasPrefix(e.Name, "quirks/") {
+			names = append(names, e.Name)
 		}
 	}
+	return names
+}
+
+// checkDocument runs a command whose names of scenarios begin behind its flags,
+// and compares its JSON with the schema.
+func checkDocument(t *testing.T, schema *jsonschema.Schema, args []string, flags int) {
+	t.Helper()
 	code, out, errs := call(t, args...)
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(out))
 	if err != nil {
@@ -104,7 +118,7 @@ func TestJSONIsWhatTheSchemaSays(t *testing.T) {
 		t.Error(err)
 	}
 	var d report.Document
-	if err := json.Unmarshal([]byte(out), &d); err != nil || len(d.Runs) != len(args)-4 || d.ExitCode != code {
+	if err := json.Unmarshal([]byte(out), &d); err != nil || len(d.Runs) != len(args)-flags || d.ExitCode != code {
 		t.Errorf("%v, %d runs, exit code %d and %d", err, len(d.Runs), d.ExitCode, code)
 	}
 }

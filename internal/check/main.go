@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +45,7 @@ var steps = []step{
 }
 
 // concurrent are the packages in which other goroutines meet the loop.
-var concurrent = []string{"sim", "tap", "stack", "stack/gateway", "mqtt/broker/serve", "emu", "report/live", "cmd/emu"}
+var concurrent = []string{"sim", "tap", "stack", "stack/gateway", "mqtt/broker/serve", "emu", "internal/longrun", "report/live", "cmd/emu"}
 
 // A runner runs steps and keeps what they found.
 type runner struct {
@@ -181,7 +182,11 @@ func (r *runner) cross() error {
 	return errors.Join(errs...)
 }
 
-func (r *runner) test() error { return r.goTest(nil, "-timeout=15m", "./...") }
+// test has one package more under test than there are processors: many tests wait
+// for real time.
+func (r *runner) test() error {
+	return r.goTest(nil, "-timeout=15m", fmt.Sprintf("-p=%d", runtime.NumCPU()+1), "./...")
+}
 
 func (r *runner) soak() error {
 	return r.goTest([]string{"HILNET_SOAK=1"}, "-timeout=2h", "-count=1", "./...")

@@ -1,4 +1,4 @@
-package emu_test
+package longrun_test
 
 import (
 	"fmt"
@@ -10,14 +10,16 @@ import (
 
 	"hilnet/emu"
 	"hilnet/internal/linktest"
+	"hilnet/scenarios"
 	"hilnet/trace"
 )
 
 // Limits of a run that goes on and on.
 const (
-	soakShort   = 15 * time.Second // of a check
-	soakLong    = time.Hour
-	soakPeriods = 10 // in which the run is looked at
+	lengthShort = 15 * time.Second // with the race detector
+	lengthCheck = 2 * time.Minute
+	lengthSoak  = time.Hour
+	periods     = 10 // in which the run is looked at
 
 	maxMoreFDs        = 2       // from one look to another
 	maxMoreGoroutines = 2       //
@@ -36,15 +38,18 @@ type use struct {
 
 // A real client that publishes all the time, over a link that loses and is pulled
 // now and then: descriptors, goroutines, memory and what a frame allocates stay
-// what they are, and the run's clock does not drift from the real one: 15 s in a
-// check, an hour in soak.
+// what they are, and the run's clock does not drift from the real one: two
+// minutes in a check, an hour in soak.
 func TestARealDeviceRunsForLong(t *testing.T) {
 	linktest.Require(t, "tun", "netns", "mosquitto_pub")
-	length := soakShort
-	if os.Getenv(linktest.SoakEnv) != "" {
-		length = soakLong
+	length := lengthCheck
+	switch {
+	case os.Getenv(linktest.SoakEnv) != "":
+		length = lengthSoak
+	case testing.Short():
+		length = lengthShort
 	}
-	world, err := emu.New(scenario(t, fmt.Sprintf(`
+	sc, err := scenarios.Load("long.yaml", fmt.Appendf(nil, `
 version: 1
 name: long
 clock: real
@@ -58,7 +63,11 @@ links: [{delay: 5ms, loss: 1%%}]
 broker: {kind: model}
 timeline:
   - {every: 7s, do: link_down, for: 500ms}
-`, length)), emu.Options{})
+`, length))
+	if err != nil {
+		t.Fatal(err)
+	}
+	world, err := emu.New(sc, emu.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +89,7 @@ timeline:
 	}
 	nic := o.Devices[0].NIC
 	frames := nic.RxFrames + nic.TxFrames
-	if len(uses) < soakPeriods-1 {
+	if len(uses) < periods-1 {
 		t.Fatalf("the run was looked at %d times", len(uses))
 	}
 	first, last := uses[len(uses)/3], uses[len(uses)-1]
@@ -103,7 +112,7 @@ func watchUse(t *testing.T, events <-chan trace.Event, length time.Duration) (us
 	for e := range events {
 		at := time.Duration(e.T)
 		lag = min(lag, time.Since(began)-at)
-		if at >= length || at < length*time.Duration(len(uses)+1)/soakPeriods {
+		if at >= length || at < length*time.Duration(len(uses)+1)/periods {
 			continue
 		}
 		if len(uses) == 0 {
