@@ -223,6 +223,12 @@ func (d *dut) openBridged(ns *taphost.Namespace, join func(*taphost.Bridge) erro
 		return fail(err)
 	}
 	d.world.onClose(b.Close)
+	d.world.onStop(func() error {
+		if err := b.Whole(); err != nil {
+			return fail(err)
+		}
+		return nil
+	})
 	if err := join(b); err != nil {
 		return fail(err)
 	}

@@ -183,6 +183,35 @@ expect: ['device("board").delivered == 3']
 	}
 }
 
+// A NIC that is taken away in the middle: the run says so, and judges nothing.
+func TestABoardWhoseInterfaceGoesIsNoResult(t *testing.T) {
+	linktest.Require(t, "tun", "netns")
+	t.Parallel()
+	for command, why := range map[string]string{
+		"ip link del nic7":          "the interface nic7 is gone",
+		"ip link set nic7 nomaster": "taken the interface nic7 out of its bridge",
+		"ip link del $(ip -o link show type bridge | cut -d' ' -f2 | tr -d :)": "somebody has removed it",
+	} {
+		host := linktest.Namespace(t)
+		host.Run("ip", "link", "add", "nic7", "type", "veth", "peer", "name", "board0")
+		p, _ := startIn(t, host, `
+version: 1
+name: gone
+clock: real
+duration: 800ms
+devices: [{kind: board, board: nic7, exec: "`+command+`"}]
+broker: {kind: model}
+expect: [conservation_errors == 0]
+`)
+		if said, err := p.Wait(t); err == nil || !strings.Contains(said, why) || strings.Contains(said, "outcome ") {
+			t.Errorf("%s: %v, want %q\n%s", command, err, why, said)
+		}
+		if left := host.Run("ip", "-d", "link"); strings.Contains(left, "bridge") || strings.Contains(left, "tun") {
+			t.Errorf("%s: left behind: %s", command, left)
+		}
+	}
+}
+
 // kill -9 of emu: its TAPs and bridges are gone with the next run at the latest,
 // and so are its programs; the next run works.
 func TestAfterKillTheNextRunWorksAndTheHostIsClean(t *testing.T) {

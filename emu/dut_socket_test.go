@@ -174,16 +174,20 @@ devices:
       echo "$HILNET_DEVICE $HILNET_CLIENT $HILNET_MAC $HILNET_ADDRESS/$HILNET_PREFIX $HILNET_BROKER:$HILNET_PORT"
       test -S "$HILNET_SOCKET" && echo socket
       echo oops >&2
+      setsid sleep 100 & # it holds the output open
       exec sleep 100
   - {name: other, kind: socket, exec: exit 3}
+  - {name: daemon, kind: socket, exec: "setsid sh -c 'sleep 1; echo alive; exec sleep 100' & exit 0"}
 broker: {kind: model, port: 1884}
 timeline:
+  - {at: 500ms, do: power_cut, for: 10s, device: daemon}
   - {at: 400ms, do: power_cut, for: 200ms, device: dut}
   - {at: 900ms, do: reboot, device: dut}
   - {after: {event: exec.exit, device: other}, do: blackhole, link: link-dut}
 expect:
   - device("dut").exec.starts == 3 and device("dut").exec.exits == 3 and device("dut").exec.status == 143
   - device("other").exec.status == 3 and device("dut").reboots == 2 and device("dut").exec.lines == 9
+  - device("daemon").exec.exits == 1 and device("daemon").exec.lines == 0
 `)
 	world, err := emu.New(sc, emu.Options{})
 	if err != nil {
@@ -212,6 +216,9 @@ expect:
 	}
 	if result.Verdict != emu.Pass {
 		t.Errorf("%+v\n%s", result.Checks, text)
+	}
+	if result.Lateness.Max > 700*time.Millisecond {
+		t.Errorf("the loop waited for somebody who holds the output of a program that was killed: %v", result.Lateness.Max)
 	}
 }
 

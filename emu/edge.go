@@ -135,6 +135,12 @@ func (n *edgeNetwork) openBoard() error {
 		return fail(err)
 	}
 	w.onClose(b.Close)
+	w.onStop(func() error {
+		if err := b.Whole(); err != nil {
+			return fail(err)
+		}
+		return nil
+	})
 	nic := w.sc.Broker.Board.NIC
 	if err := b.JoinNIC(nic); err != nil {
 		return fail(err)

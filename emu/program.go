@@ -1,10 +1,10 @@
 package emu
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"hilnet/scenarios"
@@ -29,6 +29,7 @@ type program struct {
 	cfg    taphost.ProcessConfig
 	starts int
 	proc   *taphost.Process
+	ending chan error // of one whose power was cut; nil: none
 	news   news
 
 	// The power of a device that is a program.
@@ -137,10 +138,23 @@ func (p *program) start() {
 // kill ends the program as a power cut does, and waits for its end.
 func (p *program) kill() {
 	if p.proc != nil {
-		p.proc.Kill()
-		p.proc = nil
+		p.cut()
+	}
+	if p.ending != nil {
+		if err := <-p.ending; err != nil {
+			p.world.loop.Cancel(&EnvironmentError{Op: "end the program of " + p.node, Err: err})
+		}
+		p.ending = nil
 		p.tell()
 	}
+}
+
+// cut begins to end the program, beside the loop: what it has left in other groups
+// must be looked for.
+func (p *program) cut() {
+	proc, ending := p.proc, make(chan error, 1)
+	p.proc, p.ending = nil, ending
+	go func() { ending <- proc.Kill() }()
 }
 
 // off takes the power away.
@@ -150,7 +164,7 @@ func (p *program) off(why string) {
 		return
 	}
 	p.world.trace.Emit(trace.Event{Kind: scenarios.KindOff, Node: p.node, Text: why})
-	p.proc.Signal(syscall.SIGKILL) // start waits for the end
+	p.cut() // start waits for the end
 }
 
 // reset restarts the program. One that is off stays off.
@@ -177,10 +191,17 @@ func (p *program) powerBack() {
 // end ends the program with the run. It may be called again.
 func (p *program) end() error {
 	p.epoch++
+	var err error
+	if p.ending != nil {
+		err = <-p.ending
+	}
 	if p.proc != nil {
-		p.proc.Stop(stopGrace)
-		p.proc = nil
-		p.tell()
+		err = errors.Join(err, p.proc.Stop(stopGrace))
+	}
+	p.proc, p.ending = nil, nil
+	p.tell()
+	if err != nil {
+		return &EnvironmentError{Op: "end the program of " + p.node, Err: err}
 	}
 	return nil
 }

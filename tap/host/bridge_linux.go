@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
@@ -18,10 +16,17 @@ import (
 type Bridge struct {
 	lease *Lease
 	ns    *Namespace
+	space string // which namespace that is
 	name  string // of the bridge
+	mac   net.HardwareAddr
 	ours  string // of our TAP, which the caller opens
 	other string // the other port
+	lent  *item  // how that one is given back; nil: it was made for us
 }
+
+// nameTries is how many names are tried for a bridge: a process in another PID
+// namespace may have our number.
+const nameTries = 16
 
 // bridges counts those of this process.
 var bridges atomic.Int64
@@ -29,40 +34,52 @@ var bridges atomic.Int64
 // NewBridge makes a bridge in a namespace, with nothing in it. Our TAP, of the
 // name that Ours returns, and the other interface are added by Join.
 func NewBridge(lease *Lease, ns *Namespace) (*Bridge, error) {
-	n := bridges.Add(1)
-	tag := fmt.Sprintf("%d-%d", os.Getpid()%1000000, n%1000)
-	b := &Bridge{lease: lease, ns: ns, name: "hb" + tag, ours: "ht" + tag}
-	if err := b.note(item{Undo: "delete", Name: b.name}); err != nil {
-		return nil, err
+	b := &Bridge{lease: lease, ns: ns}
+	var err error
+	if b.space, err = ns.identity(); err != nil {
+		return nil, fmt.Errorf("host: bridge: %w", err)
 	}
-	err := ns.Do(func() error {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name = b.name
-		off := false
-		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &off}); err != nil {
-			return explain(err, "make a bridge", "load the driver with `sudo modprobe bridge`")
+	for range nameTries {
+		tag := fmt.Sprintf("%d-%d", os.Getpid()%1000000, bridges.Add(1)%1000)
+		b.name, b.ours = "hb"+tag, "ht"+tag
+		b.mac = ownMAC(lease.id, b.name)
+		if err = b.note(item{Undo: undoDelete, Name: b.name, MAC: b.mac.String()}); err != nil {
+			return nil, err
 		}
-		if err := quiet(b.name); err != nil {
-			return err
+		if err = ns.Do(b.make); !errors.Is(err, unix.EEXIST) {
+			break
 		}
-		l, err := netlink.LinkByName(b.name)
-		if err == nil {
-			err = netlink.LinkSetUp(l)
-		}
-		return err
-	})
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("host: bridge: %w", err), b.Close())
 	}
 	return b, nil
 }
 
+// make makes the bridge, in its namespace.
+func (b *Bridge) make() error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr = b.name, b.mac
+	off := false
+	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &off}); err != nil {
+		return explain(err, "make a bridge", "load the driver with `sudo modprobe bridge`")
+	}
+	if err := setIPv6(b.name, false); err != nil {
+		return err
+	}
+	l, err := netlink.LinkByName(b.name)
+	if err == nil {
+		err = netlink.LinkSetUp(l)
+	}
+	return err
+}
+
 // note writes down what is to be undone, unless it goes with its namespace.
 func (b *Bridge) note(i item) error {
-	if !b.ns.Own() && (b.ns.name == "private" || strings.Contains(b.ns.name, "/")) {
+	if b.ns.temporary {
 		return nil
 	}
-	i.Netns = b.ns.name
+	i.Netns, i.Space = b.ns.name, b.space
 	return b.lease.note(i)
 }
 
@@ -75,15 +92,6 @@ func explain(err error, what, missing string) error {
 		return fmt.Errorf("%s: %w; %s", what, err, missing)
 	}
 	return fmt.Errorf("%s: %w", what, err)
-}
-
-// quiet keeps the kernel from sending at an interface of its own accord.
-func quiet(name string) error {
-	err := os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", name, "disable_ipv6"), []byte("1"), 0)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("switch IPv6 off at %s: %w", name, err)
-	}
-	return nil
 }
 
 // Ours returns the name that our TAP must have.
@@ -100,29 +108,22 @@ func (b *Bridge) JoinTAP(name string, owner int, mtu int) error {
 		var missing netlink.LinkNotFoundError
 		switch {
 		case errors.As(err, &missing):
-			if err := b.note(item{Undo: "delete", Name: name}); err != nil {
+			mac := ownMAC(b.lease.id, name)
+			if err := b.note(item{Undo: undoDelete, Name: name, MAC: mac.String()}); err != nil {
 				return err
 			}
-			if l, err = addTAP(name, owner); err != nil {
+			if l, err = addTAP(name, owner, mac); err != nil {
 				return err
 			}
+			return b.join(l, mtu)
 		case err != nil:
 			return fmt.Errorf("host: look for the interface %s: %w", name, err)
 		case l.Type() != "tuntap" && l.Type() != "tun":
 			return fmt.Errorf("host: the interface %s exists and is a %s, not a TAP; choose another name", name, l.Type())
 		case l.Attrs().MasterIndex != 0:
 			return fmt.Errorf("host: the TAP %s is in a bridge already; take it out: sudo ip link set %s nomaster", name, name)
-		default:
-			if err := b.note(item{Undo: "out", Name: name, Down: l.Attrs().RawFlags&unix.IFF_UP == 0}); err != nil {
-				return err
-			}
 		}
-		if mtu > 0 && l.Attrs().MTU != mtu {
-			if err := netlink.LinkSetMTU(l, mtu); err != nil {
-				return fmt.Errorf("host: mtu of %s: %w", name, err)
-			}
-		}
-		return b.join(l)
+		return b.borrow(l, mtu)
 	})
 }
 
@@ -137,11 +138,22 @@ func (b *Bridge) JoinNIC(name string) error {
 		if err := lendable(l); err != nil {
 			return err
 		}
-		if err := b.note(item{Undo: "out", Name: name, Down: l.Attrs().RawFlags&unix.IFF_UP == 0}); err != nil {
-			return err
-		}
-		return b.join(l)
+		return b.borrow(l, 0)
 	})
+}
+
+// borrow adds an interface that is given back at the end.
+func (b *Bridge) borrow(l netlink.Link, mtu int) error {
+	a := l.Attrs()
+	i := item{
+		Undo: undoOut, Name: a.Name, MAC: a.HardwareAddr.String(), Bridge: b.mac.String(), Index: a.Index,
+		Down: a.RawFlags&unix.IFF_UP == 0, MTU: a.MTU, IPv6: hasIPv6(a.Name),
+	}
+	if err := b.note(i); err != nil {
+		return err
+	}
+	b.lent = &i
+	return b.join(l, mtu)
 }
 
 // JoinOurs adds our TAP, when it is open.
@@ -155,26 +167,81 @@ func (b *Bridge) JoinOurs() error {
 	})
 }
 
-func (b *Bridge) join(l netlink.Link) error {
+// join adds the other port. In the bridge it comes first: that is what tells later
+// that the rest is to be undone.
+func (b *Bridge) join(l netlink.Link, mtu int) error {
 	b.other = l.Attrs().Name
-	if err := quiet(b.other); err != nil {
+	if err := b.enslave(l); err != nil {
 		return err
 	}
-	return b.add(l)
+	if mtu > 0 && l.Attrs().MTU != mtu {
+		if err := netlink.LinkSetMTU(l, mtu); err != nil {
+			return fmt.Errorf("host: mtu of %s: %w", b.other, err)
+		}
+	}
+	if err := setIPv6(b.other, false); err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	return b.up(l)
 }
 
 func (b *Bridge) add(l netlink.Link) error {
-	br, err := netlink.LinkByName(b.name)
+	if err := b.enslave(l); err != nil {
+		return err
+	}
+	return b.up(l)
+}
+
+func (b *Bridge) enslave(l netlink.Link) error {
+	br, err := b.find()
 	if err == nil {
 		err = netlink.LinkSetMasterByIndex(l, br.Attrs().Index)
 	}
-	if err == nil {
-		err = netlink.LinkSetUp(l)
-	}
+	return b.added(l, err)
+}
+
+func (b *Bridge) up(l netlink.Link) error { return b.added(l, netlink.LinkSetUp(l)) }
+
+func (b *Bridge) added(l netlink.Link, err error) error {
 	if err != nil {
 		return explain(err, fmt.Sprintf("host: put %s into the bridge", l.Attrs().Name), "it cannot be in one")
 	}
 	return nil
+}
+
+// errGone says that the bridge is not there any more.
+var errGone = errors.New("somebody has removed it")
+
+// find returns the bridge, and no other one of its name.
+func (b *Bridge) find() (netlink.Link, error) {
+	l, err := netlink.LinkByName(b.name)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) || err == nil && l.Attrs().HardwareAddr.String() != b.mac.String() {
+		return nil, fmt.Errorf("the bridge %s: %w", b.name, errGone)
+	}
+	return l, err
+}
+
+// Whole returns an error when the other interface is not in the bridge any more: no
+// frame has passed since.
+func (b *Bridge) Whole() error {
+	return b.ns.Do(func() error {
+		br, err := b.find()
+		if err != nil {
+			return fmt.Errorf("host: %w while the run went on", err)
+		}
+		l, err := netlink.LinkByName(b.other)
+		var missing netlink.LinkNotFoundError
+		switch {
+		case errors.As(err, &missing):
+			return fmt.Errorf("host: the interface %s is gone: somebody has removed it while the run went on", b.other)
+		case err != nil:
+			return fmt.Errorf("host: the interface %s: %w", b.other, err)
+		case l.Attrs().MasterIndex != br.Attrs().Index:
+			return fmt.Errorf("host: somebody has taken the interface %s out of its bridge while the run went on", b.other)
+		}
+		return nil
+	})
 }
 
 // SetOther sets the other interface up or down. Down, an emulator that writes to
@@ -195,63 +262,29 @@ func (b *Bridge) SetOther(up bool) error {
 	})
 }
 
-// Close removes the bridge and gives back what was lent. It may be called again.
+// Close gives back what was lent and removes the bridge. It may be called again.
 func (b *Bridge) Close() error {
 	err := b.ns.Do(func() error {
-		l, err := netlink.LinkByName(b.name)
-		var missing netlink.LinkNotFoundError
-		if errors.As(err, &missing) {
-			return nil
+		var given error
+		if b.lent != nil {
+			if l, err := b.lent.find(); l != nil || err != nil {
+				given = errors.Join(err)
+				if l != nil {
+					given = b.lent.giveBack(l)
+				}
+			}
 		}
-		if err == nil {
+		l, err := b.find()
+		switch {
+		case errors.Is(err, errGone):
+			return given
+		case err == nil:
 			err = netlink.LinkDel(l)
 		}
-		return err
+		return errors.Join(given, err)
 	})
 	if err != nil {
 		return fmt.Errorf("host: remove the bridge %s: %w", b.name, err)
 	}
 	return nil
-}
-
-// lendable returns why this machine needs an interface itself, or nil.
-func lendable(l netlink.Link) error {
-	a := l.Attrs()
-	refuse := func(why, next string) error {
-		return fmt.Errorf("host: the interface %s %s: this machine uses it; %s", a.Name, why, next)
-	}
-	switch {
-	case a.Flags&net.FlagLoopback != 0:
-		return fmt.Errorf("host: %s is the loopback interface: no board is at it", a.Name)
-	case a.MasterIndex != 0:
-		return refuse("is in a bridge or bond", "sudo ip link set "+a.Name+" nomaster, or choose another one")
-	case isWireless(a.Name):
-		return fmt.Errorf("host: %s is a wireless interface, which cannot be bridged; use a wired one", a.Name)
-	}
-	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		addrs, err := netlink.AddrList(l, family)
-		if err != nil {
-			return fmt.Errorf("host: addresses of %s: %w", a.Name, err)
-		}
-		for _, addr := range addrs {
-			if family == netlink.FAMILY_V4 || !addr.IP.IsLinkLocalUnicast() {
-				return refuse("has the address "+addr.IPNet.String(), fmt.Sprintf("sudo ip addr flush dev %s when nothing needs it", a.Name))
-			}
-		}
-		routes, err := netlink.RouteList(l, family)
-		if err != nil {
-			return fmt.Errorf("host: routes of %s: %w", a.Name, err)
-		}
-		for _, r := range routes {
-			if r.Dst == nil || r.Dst.IP.IsUnspecified() {
-				return refuse("carries the default route", "choose another one")
-			}
-		}
-	}
-	return nil
-}
-
-func isWireless(name string) bool {
-	_, err := os.Stat(filepath.Join("/sys/class/net", name, "wireless"))
-	return err == nil
 }

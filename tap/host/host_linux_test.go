@@ -3,7 +3,6 @@ package host_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -136,10 +135,7 @@ func alive(pid int) bool {
 func TestTheNextRunCleansUpBehindOneThatWasKilled(t *testing.T) {
 	linktest.Require(t, linktest.NeedTUN, linktest.NeedNetns, "ip")
 	ns := linktest.Namespace(t)
-	cmd := exec.Command(os.Args[0], "-test.run", "^TestVictim$", "-test.v")
-	cmd.Env = append(os.Environ(), "HILNET_TEST_VICTIM="+ns.Name)
-	p := linktest.Start(t, cmd)
-	p.WaitFor(t, "victim is ready")
+	p := startVictim(t, ns, false)
 	var sleeper int
 	for _, line := range strings.Split(p.Output(), "\n") {
 		_, _ = fmt.Sscanf(line, "sleeper %d", &sleeper)
@@ -179,7 +175,7 @@ func TestVictim(t *testing.T) {
 }
 
 func victim(t *testing.T) {
-	ns, err := host.OpenNamespace(os.Getenv("HILNET_TEST_VICTIM"))
+	ns, err := host.OpenNamespace(os.Getenv("HILNET_TEST_VICTIM_NETNS"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,6 +190,11 @@ func victim(t *testing.T) {
 	if err := b.JoinTAP("dut0", -1, 0); err != nil {
 		t.Fatal(err)
 	}
+	if second, err := host.NewBridge(l, ns); err != nil {
+		t.Fatal(err)
+	} else if err := second.JoinNIC("nic0"); err != nil && !strings.Contains(err.Error(), "not found") {
+		t.Fatal(err)
+	}
 	ready := make(chan string, 1)
 	_, err = host.StartProcess(host.ProcessConfig{
 		Command: "setsid sh -c 'echo $$; exec sleep 300' & wait", RunID: l.ID(), Namespace: ns,
@@ -204,73 +205,6 @@ func victim(t *testing.T) {
 	}
 	fmt.Printf("sleeper %s\nvictim is ready\n", <-ready)
 	time.Sleep(patience)
-}
-
-func TestABoardsInterfaceIsLentAndGivenBack(t *testing.T) {
-	linktest.Require(t, linktest.NeedTUN, linktest.NeedNetns, "ip")
-	ns := linktest.Namespace(t)
-	ns.Run("ip", "link", "add", "nic0", "type", "veth", "peer", "name", "board0")
-	ns.Run("ip", "link", "set", "board0", "up")
-	in, err := host.OpenNamespace(ns.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	join := func(nic string) error {
-		b, err := host.NewBridge(lease(t), in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = b.Close() })
-		return b.JoinNIC(nic)
-	}
-	refused := func(nic, why string) {
-		t.Helper()
-		if err := join(nic); err == nil || !strings.Contains(err.Error(), why) {
-			t.Errorf("%s: %v, want %q", nic, err, why)
-		}
-	}
-	refused("lo", "loopback")
-	refused("eth9", "not found")
-	ns.Run("ip", "addr", "add", "192.0.2.9/24", "dev", "nic0")
-	refused("nic0", "has the address 192.0.2.9/24")
-	ns.Run("ip", "addr", "flush", "dev", "nic0")
-	ns.Run("ip", "link", "set", "nic0", "up")
-	ns.Run("ip", "route", "add", "default", "dev", "nic0")
-	refused("nic0", "carries the default route")
-	ns.Run("ip", "route", "del", "default")
-	ns.Run("ip", "link", "set", "nic0", "down")
-
-	l, err := host.TakeLease()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := host.NewBridge(l, in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.JoinNIC("nic0"); err != nil {
-		t.Fatal(err)
-	}
-	if got := ns.Run("ip", "-d", "link", "show", "nic0"); !strings.Contains(got, "master "+b.Name()) || !strings.Contains(got, ",UP") {
-		t.Errorf("not in the bridge, or down: %s", got)
-	}
-	refused("nic0", "is in a bridge")
-	if err := b.SetOther(false); err != nil {
-		t.Fatal(err)
-	}
-	if got := ns.Run("ip", "link", "show", "board0"); !strings.Contains(got, "NO-CARRIER") {
-		t.Errorf("the board sees a carrier: %s", got)
-	}
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.End(); err != nil {
-		t.Fatal(err)
-	}
-	if got := ns.Run("ip", "-d", "link", "show", "nic0"); strings.Contains(got, "master") || strings.Contains(got, ",UP") {
-		t.Errorf("not given back as it was: %s", got)
-	}
 }
 
 func TestTAPsAreMadeListedAndDeleted(t *testing.T) {
@@ -294,6 +228,20 @@ func TestTAPsAreMadeListedAndDeleted(t *testing.T) {
 	if err != nil || len(all) != 2 || all[0].Name != "dut0" || all[0].Owner != 1234 || all[0].Bridge != "br7" || !all[0].Up || all[0].InUse || all[1].Owner != -1 {
 		t.Errorf("%+v, %v", all, err)
 	}
+	other, err := host.OpenNamespace("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	linktest.Namespace(t).Do(func() error { // where a dut0 of another owner is
+		if err := host.CreateTAP(other, "dut0", 4321, ""); err != nil {
+			return err
+		}
+		own, err := host.ListTAPs(other)
+		if err == nil && (len(own) != 1 || own[0].Owner != 4321) {
+			t.Errorf("in the own namespace: %+v", own)
+		}
+		return err
+	})
 	if got := ns.Run("ip", "-d", "tuntap", "list"); !strings.Contains(got, "dut0: tap persist user 1234") {
 		t.Errorf("ip says %s", got)
 	}

@@ -82,6 +82,9 @@ func (b *Bridge) JoinOurs() error { return errors.ErrUnsupported }
 // SetOther returns errors.ErrUnsupported.
 func (b *Bridge) SetOther(bool) error { return errors.ErrUnsupported }
 
+// Whole returns errors.ErrUnsupported.
+func (b *Bridge) Whole() error { return errors.ErrUnsupported }
+
 // Close does nothing.
 func (b *Bridge) Close() error { return nil }
 
@@ -108,10 +111,10 @@ func (p *Process) Done() <-chan struct{} { return nil }
 func (p *Process) Signal(syscall.Signal) {}
 
 // Stop does nothing.
-func (p *Process) Stop(time.Duration) {}
+func (p *Process) Stop(time.Duration) error { return nil }
 
 // Kill does nothing.
-func (p *Process) Kill() {}
+func (p *Process) Kill() error { return nil }
 
 // A TAPInfo is a TAP interface of the machine.
 type TAPInfo struct {

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,17 +28,7 @@ type Lease struct {
 const (
 	leaseFile   = "lease"
 	leasePrefix = "run-"
-	// RunVariable marks the processes of a run.
-	RunVariable = "HILNET_RUN"
 )
-
-// An item is one thing that is to be undone. The newest is undone first.
-type item struct {
-	Undo  string `json:"undo"`            // "delete" an interface, or take it "out" of its bridge
-	Name  string `json:"name"`            // of the interface
-	Netns string `json:"netns,omitempty"` // where it is
-	Down  bool   `json:"down,omitempty"`  // with out: it was down before
-}
 
 // leases is the number of leases that this process took.
 var leases atomic.Int64
@@ -148,7 +138,7 @@ func (l *Lease) note(i item) error {
 
 // End undoes what is noted, ends the run's processes and removes the folder.
 func (l *Lease) End() error {
-	err := undo(l.folder, l.id)
+	_, err := undo(l.folder, l.id)
 	return errors.Join(err, l.file.Close())
 }
 
@@ -164,25 +154,37 @@ func CleanUp() (done []string, err error) {
 	}
 	var errs []error
 	for _, e := range entries {
+		folder := filepath.Join(dir, e.Name())
 		id, ours := strings.CutPrefix(e.Name(), leasePrefix)
 		if !ours {
+			errs = append(errs, removeUnfinished(folder, e))
 			continue
 		}
-		folder := filepath.Join(dir, e.Name())
 		held, err := lockLease(folder)
 		if err != nil || held == nil {
 			continue // its run lives, or another process cleans up
 		}
-		items, _ := readLease(folder)
-		for _, i := range items {
-			done = append(done, i.String())
+		texts, err := undo(folder, id)
+		done = append(done, texts...)
+		if err != nil {
+			err = fmt.Errorf("host: clean up behind a run that was killed: %w; %s notes what it took: remove that folder when you have cleaned up by hand", err, folder)
 		}
-		if n := len(marked(id)); n > 0 {
-			done = append(done, fmt.Sprintf("ended %d processes of a run that was killed", n))
-		}
-		errs = append(errs, undo(folder, id), held.Close())
+		errs = append(errs, err, held.Close())
 	}
 	return done, errors.Join(errs...)
+}
+
+// unfinishedAge is how old a folder must be that never became a lease: making one
+// takes no time.
+const unfinishedAge = time.Minute
+
+// removeUnfinished removes what a process left that was killed within TakeLease.
+func removeUnfinished(folder string, e fs.DirEntry) error {
+	info, err := e.Info()
+	if err != nil || !strings.HasPrefix(e.Name(), ".") || time.Since(info.ModTime()) < unfinishedAge {
+		return nil // gone, no folder of ours, or still in the making
+	}
+	return os.RemoveAll(folder)
 }
 
 // lockLease returns the lease's file if its run is gone, else nil.
@@ -195,13 +197,6 @@ func lockLease(folder string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
-}
-
-func (i item) String() string {
-	if i.Undo == "out" {
-		return "took the interface " + i.Name + " out of its bridge"
-	}
-	return "deleted the interface " + i.Name
 }
 
 // readLease reads what is noted; a line that was cut ends it.
@@ -221,51 +216,4 @@ func readLease(folder string) ([]item, error) {
 		all = append(all, i)
 	}
 	return all, lines.Err()
-}
-
-// undo undoes a lease, its processes first.
-func undo(folder, id string) error {
-	items, err := readLease(folder)
-	errs := []error{err, killMarked(id)}
-	for n := len(items) - 1; n >= 0; n-- {
-		if err := items[n].undo(); err != nil {
-			errs = append(errs, fmt.Errorf("host: clean up %s: %w", items[n].Name, err))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err // the folder stays: the next one tries again
-	}
-	return os.RemoveAll(folder)
-}
-
-func (i item) undo() error {
-	ns, err := OpenNamespace(i.Netns)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it has gone with what was in it
-	}
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	return ns.Do(func() error {
-		l, err := netlink.LinkByName(i.Name)
-		var missing netlink.LinkNotFoundError
-		switch {
-		case errors.As(err, &missing):
-			return nil
-		case err != nil:
-			return err
-		case i.Undo == "delete":
-			return netlink.LinkDel(l)
-		}
-		if l.Attrs().MasterIndex != 0 {
-			if err := netlink.LinkSetNoMaster(l); err != nil {
-				return err
-			}
-		}
-		if i.Down {
-			return netlink.LinkSetDown(l)
-		}
-		return netlink.LinkSetUp(l)
-	})
 }

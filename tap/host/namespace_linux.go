@@ -16,8 +16,9 @@ import (
 
 // A Namespace is a network namespace that stays as long as it is open.
 type Namespace struct {
-	name   string
-	handle netns.NsHandle // closed: the process's own
+	name      string
+	handle    netns.NsHandle // closed: the process's own
+	temporary bool           // it goes with this process and what that has started
 }
 
 // OpenNamespace opens a network namespace by its name, as in ip netns, or by a
@@ -45,7 +46,7 @@ func OpenNamespace(name string) (*Namespace, error) {
 // NewNamespace makes a network namespace without a name, with its loopback
 // interface up. It goes when it is closed and nothing runs in it any more.
 func NewNamespace() (*Namespace, error) {
-	n := &Namespace{name: "private", handle: netns.None()}
+	n := &Namespace{name: "private", handle: netns.None(), temporary: true}
 	err := onThread(func() (restore func() bool, err error) {
 		home, err := netns.Get()
 		if err != nil {

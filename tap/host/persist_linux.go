@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,11 +38,11 @@ func CreateTAP(ns *Namespace, name string, owner int, bridge string) error {
 		if _, err := netlink.LinkByName(name); err == nil {
 			return fmt.Errorf("host: there is an interface %s already; ip -d link show %s tells what it is", name, name)
 		}
-		l, err := addTAP(name, owner)
+		l, err := addTAP(name, owner, nil)
 		if err != nil {
 			return err
 		}
-		err = quiet(name)
+		err = setIPv6(name, false)
 		if err == nil && bridge != "" {
 			err = intoBridge(l, bridge)
 		}
@@ -56,9 +57,9 @@ func CreateTAP(ns *Namespace, name string, owner int, bridge string) error {
 }
 
 // addTAP makes a persistent TAP with one queue and no header of its own, as
-// emulators expect it.
-func addTAP(name string, owner int) (netlink.Link, error) {
-	if err := makeTAP(name, owner); err != nil {
+// emulators expect it, with an Ethernet address for the kernel (nil: any).
+func addTAP(name string, owner int, mac net.HardwareAddr) (netlink.Link, error) {
+	if err := makeTAP(name, owner, mac); err != nil {
 		return nil, explain(err, "host: create the TAP "+name, "load the driver with `sudo modprobe tun`")
 	}
 	l, err := netlink.LinkByName(name)
@@ -70,7 +71,7 @@ func addTAP(name string, owner int) (netlink.Link, error) {
 
 // makeTAP does what netlink.LinkAdd does not: it sets no group, for a TAP with
 // owner and group opens only for who is both (Linux tun.c, tun_not_capable).
-func makeTAP(name string, owner int) (err error) {
+func makeTAP(name string, owner int, mac net.HardwareAddr) (err error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("/dev/net/tun: %w", err)
@@ -80,9 +81,18 @@ func makeTAP(name string, owner int) (err error) {
 	if err != nil {
 		return err
 	}
-	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_TUN_EXCL) // one that is there is not ours
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
 		return err
+	}
+	if mac != nil { // before it stays: one that is left behind is known by it
+		l, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkSetHardwareAddr(l, mac)
+		}
+		if err != nil {
+			return fmt.Errorf("address %v: %w", mac, err)
+		}
 	}
 	if owner >= 0 {
 		if err := unix.IoctlSetInt(fd, unix.TUNSETOWNER, owner); err != nil {
@@ -134,7 +144,7 @@ func ListTAPs(ns *Namespace) ([]TAPInfo, error) {
 			}
 			a := l.Attrs()
 			info := TAPInfo{
-				Name: a.Name, Owner: ownerOf(l), Bridge: names[a.MasterIndex],
+				Name: a.Name, Owner: ownerOf(ns, l), Bridge: names[a.MasterIndex],
 				Up: a.RawFlags&unix.IFF_UP != 0, InUse: a.RawFlags&unix.IFF_LOWER_UP != 0,
 			}
 			addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
@@ -157,18 +167,24 @@ func isTAP(l netlink.Link) bool {
 	return ok && t.Mode == netlink.TUNTAP_MODE_TAP
 }
 
-// ownerOf returns the user who may open the TAP.
-func ownerOf(l netlink.Link) int {
-	b, err := os.ReadFile(filepath.Join("/sys/class/net", l.Attrs().Name, "owner"))
-	if err == nil {
-		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
-			return n
+// ownerOf returns the user who may open the TAP. Another namespace's interface is
+// not in our /sys, where one of the same name may be.
+func ownerOf(ns *Namespace, l netlink.Link) int {
+	if ns.Own() {
+		b, err := os.ReadFile(filepath.Join("/sys/class/net", l.Attrs().Name, "owner"))
+		if err == nil {
+			if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+				return n
+			}
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return -1
 		}
 	}
-	if t, ok := l.(*netlink.Tuntap); ok && errors.Is(err, fs.ErrNotExist) && t.Owner != 0 {
-		return int(t.Owner) // another namespace's interface is not in our /sys
+	if t, ok := l.(*netlink.Tuntap); ok && t.Owner != 0 {
+		return int(t.Owner)
 	}
-	return -1
+	return -1 // root's too: only who may change the network opens it
 }
 
 // DeleteTAP deletes a TAP that is no longer needed. Other interfaces are refused,

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,10 +22,6 @@ const (
 	// drain is how long the output of a program that has ended is waited for: what
 	// it left behind may hold it open.
 	drain = time.Second
-	// killTries bounds the rounds in which a run's processes are looked for: one
-	// may make another just before it ends.
-	killTries = 50
-	killPause = 10 * time.Millisecond
 )
 
 // A ProcessConfig says what to run.
@@ -47,13 +42,21 @@ type ProcessConfig struct {
 // process dies, however that happens.
 type Process struct {
 	cmd  *exec.Cmd
+	mark string // of all that it has started
 	done chan struct{}
+
+	mu     sync.Mutex // guards the rest
+	reaped bool       // its number, and its group's, may be another one's
 }
+
+// startedPrograms counts those that this process has started.
+var startedPrograms atomic.Int64
 
 // StartProcess starts a program.
 func StartProcess(cfg ProcessConfig) (*Process, error) {
 	p := &Process{cmd: exec.Command("/bin/sh", "-c", cfg.Command), done: make(chan struct{})}
-	p.cmd.Env = append(append(os.Environ(), cfg.Env...), RunVariable+"="+cfg.RunID)
+	p.mark = fmt.Sprintf("%s.%d-%d", cfg.RunID, os.Getpid(), startedPrograms.Add(1))
+	p.cmd.Env = append(append(os.Environ(), cfg.Env...), RunVariable+"="+cfg.RunID, programVariable+"="+p.mark)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p.cmd.WaitDelay = drain
 	outputs := []*lines{{stream: "stdout", call: cfg.Output}, {stream: "stderr", call: cfg.Output}}
@@ -74,6 +77,10 @@ func StartProcess(cfg ProcessConfig) (*Process, error) {
 		if err != nil {
 			return
 		}
+		awaitEnd(p.cmd.Process.Pid)
+		p.mu.Lock()
+		p.reaped = true
+		p.mu.Unlock()
 		err = p.cmd.Wait()
 		for _, o := range outputs {
 			o.flush()
@@ -103,34 +110,40 @@ func ending(s *os.ProcessState, err error) (int, string) {
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Signal sends a signal to the whole process group.
+// awaitEnd waits until a child has ended, and leaves its number taken.
+func awaitEnd(pid int) {
+	for errors.Is(unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+	}
+}
+
+// Signal sends a signal to the whole process group, as long as the program runs:
+// afterwards the group's number may be somebody else's.
 func (p *Process) Signal(s syscall.Signal) {
-	select {
-	case <-p.done:
-	default:
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
 		_ = unix.Kill(-p.cmd.Process.Pid, s) // it may have ended just now
 	}
 }
 
-// Stop asks the group to end, kills it when it does not within grace, and waits
-// until the program has ended. What it left behind in other groups ends with the
-// lease.
-func (p *Process) Stop(grace time.Duration) {
+// Stop asks the group to end, and ends all that is left of the program after grace,
+// or when it has ended.
+func (p *Process) Stop(grace time.Duration) error {
 	p.Signal(unix.SIGTERM)
 	select {
 	case <-p.done:
 	case <-time.After(grace):
-		p.Kill()
 	}
-	// Others of the group may have outlived it.
-	_ = unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL)
+	return p.Kill()
 }
 
-// Kill kills the group at once, as a power cut does, and waits for the end.
-func (p *Process) Kill() {
+// Kill ends the program at once, as a power cut does, with all that it has started,
+// in whatever group or session that is, and waits for the end.
+func (p *Process) Kill() error {
 	p.Signal(unix.SIGKILL)
+	_, err := killMarked(programVariable, p.mark)
 	<-p.done
-	_ = unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL)
+	return err
 }
 
 // lines cuts a program's output into lines.
@@ -180,48 +193,4 @@ func (l *lines) flush() {
 	if l.length > 0 {
 		l.emit()
 	}
-}
-
-// marked returns the processes of a run, by the variable that they inherit.
-func marked(id string) []int {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
-	}
-	mark := []byte(RunVariable + "=" + id)
-	var all []int
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		env, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
-		if err != nil {
-			continue // gone, or another user's: not ours
-		}
-		for v := range bytes.SplitSeq(env, []byte{0}) {
-			if bytes.Equal(v, mark) {
-				all = append(all, pid)
-				break
-			}
-		}
-	}
-	return all
-}
-
-// killMarked kills the processes of a run until there are none.
-func killMarked(id string) error {
-	for range killTries {
-		all := marked(id)
-		if len(all) == 0 {
-			return nil
-		}
-		for _, pid := range all {
-			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("host: end process %d: %w", pid, err)
-			}
-		}
-		time.Sleep(killPause)
-	}
-	return fmt.Errorf("host: processes of a run do not end: %v", marked(id))
 }
