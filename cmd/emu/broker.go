@@ -175,16 +175,8 @@ func checkStateFolder(name string) error {
 
 // writeBrokerState replaces the file at once, so that there always is a whole one.
 func writeBrokerState(name string, state []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
-	if err != nil {
+	if err := replaceFile(name, state, 0o600); err != nil {
 		return stateError(err)
-	}
-	_, err = tmp.Write(state)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		return stateError(errors.Join(err, os.Remove(tmp.Name())))
 	}
 	return nil
 }

@@ -254,3 +254,32 @@ func create(name string) (*os.File, error) {
 	}
 	return os.Create(name)
 }
+
+// replaceFile gives a file new contents, all or none of them. What is no regular
+// file, such as /dev/stdout, is written to.
+func replaceFile(name string, data []byte, mode fs.FileMode) error {
+	if info, err := os.Stat(name); err == nil {
+		if !info.Mode().IsRegular() {
+			if err := notPipe("write", name); err != nil {
+				return err
+			}
+			return os.WriteFile(name, data, mode)
+		}
+		mode = info.Mode().Perm()
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return err
+		}
+	}
+	file, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close()); err == nil {
+		err = os.Rename(file.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return nil
+}

@@ -38,6 +38,7 @@ func processFaults(t *testing.T, emu string) {
 	t.Run("ends with 5 when the machine held it up", func(t *testing.T) { tellsThatItWasHeldUp(t, emu) })
 	t.Run("says that it may not write", func(t *testing.T) { saysThatItMayNotWrite(t, emu) })
 	t.Run("leaves whole files on a full disk", func(t *testing.T) { survivesAFullDisk(t, emu) })
+	t.Run("keeps the old file when the new one has no room", func(t *testing.T) { keepsTheOldFile(t, emu) })
 	t.Run("says that it may not open a TAP", func(t *testing.T) { saysThatItMayNotOpenATap(t, emu) })
 }
 
@@ -235,6 +236,17 @@ func survivesAFullDisk(t *testing.T, emu string) {
 		if n := len(readTrace(t, filepath.Join(keep, name))); !strings.Contains(text, fmt.Sprintf("%s %d events", name, n)) {
 			t.Errorf("%s: %d events in %s\n%s", what, n, name, text)
 		}
+	}
+}
+
+// keepsTheOldFile writes a scenario over another on a disk that is full.
+func keepsTheOldFile(t *testing.T, emu string) {
+	linktest.Require(t, linktest.NeedNetns, "unshare")
+	code, text := finish(t, exec.Command("unshare", "-m", "sh", "-c",
+		`mount -t tmpfs -o size=8k none "$1" || exit 99; cd "$1"; echo old >small.yaml; head -c 4096 /dev/zero >full
+		"$2" shrink idle-sensor --set link.up.drop_frames=[6] -o small.yaml; code=$?; cat small.yaml; ls; exit $code`, "sh", t.TempDir(), emu))
+	if code != exitEnvironment || !strings.Contains(text, "no space left on device") || !strings.HasSuffix(text, "\nold\nfull\nsmall.yaml\n") {
+		t.Errorf("exit %d\n%s", code, text)
 	}
 }
 

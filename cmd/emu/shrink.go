@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"encoding/json"
 
@@ -110,7 +109,7 @@ func (c *cli) shrink(ctx context.Context, arg string, f *shrinkFlags) error {
 // tellShrunk writes the scenario and says what it is.
 func (c *cli) tellShrunk(s *emu.Shrunk, f *shrinkFlags) error {
 	if f.out != "" {
-		if err := os.WriteFile(f.out, s.Text, 0o666); err != nil {
+		if err := replaceFile(f.out, s.Text, 0o644); err != nil {
 			return &emu.EnvironmentError{Op: "write the scenario", Err: err, Hint: "choose another file with --out"}
 		}
 	}
