@@ -269,6 +269,7 @@ func (w *World) Run(ctx context.Context) (result *Result, err error) {
 	defer stop()
 	runErr := w.loop.StartPacer()
 	w.files.start()
+	w.beat()
 	for _, fn := range w.starters {
 		if runErr == nil {
 			runErr = fn()

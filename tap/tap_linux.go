@@ -116,9 +116,9 @@ func (t *TAP) openFile() error {
 	t.name = ifc.Name()
 	raw, err := file.SyscallConn()
 	if err == nil {
-		err = errors.Join(err, raw.Control(func(fd uintptr) {
-			t.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
-		}))
+		var failed error
+		err = raw.Control(func(fd uintptr) { t.fd, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+		err = errors.Join(err, failed)
 	}
 	return errors.Join(err, file.Close())
 }

@@ -94,7 +94,14 @@ func (f *flow) run() {
 	for {
 		select {
 		case data := <-f.out:
-			if _, err := host.Write(data); err != nil && !f.report(err, len(data)) {
+			_, err := host.Write(data)
+			if errors.Is(err, syscall.ECONNREFUSED) { // what became of the one before: this one was not sent
+				if !f.report(err, 0) {
+					return
+				}
+				_, err = host.Write(data)
+			}
+			if err != nil && !f.report(err, len(data)) {
 				return
 			}
 		case <-f.ctx.Done():

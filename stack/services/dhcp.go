@@ -50,22 +50,11 @@ const (
 // WrongNetwork is where the addresses of DHCPWrong are: TEST-NET-2 (RFC 5737).
 var WrongNetwork = netip.MustParsePrefix("198.51.100.0/24")
 
-// A lease is an address that a client has, or was offered.
-type lease struct {
-	addr    netip.Addr
-	mac     wire.MAC // zero: declined by a client, so that nobody gets it
-	until   sim.Time // the end of an offer too
-	bound   bool
-	forever bool // reserved
-}
-
 type dhcpServer struct {
 	host   *Host
 	cfg    DHCPConfig
 	answer DHCPAnswer
-	byMAC  map[wire.MAC]*lease // looked up only
-	byAddr map[netip.Addr]*lease
-	taken  map[netip.Addr]bool // excluded
+	leases
 }
 
 func newDHCP(h *Host, cfg DHCPConfig) (*dhcpServer, error) {
@@ -95,10 +84,7 @@ func newDHCP(h *Host, cfg DHCPConfig) (*dhcpServer, error) {
 	}
 	s := &dhcpServer{
 		host: h, cfg: cfg, answer: cfg.Answer,
-		byMAC: map[wire.MAC]*lease{}, byAddr: map[netip.Addr]*lease{}, taken: map[netip.Addr]bool{h.Addr(): true},
-	}
-	for _, a := range cfg.Excluded {
-		s.taken[a] = true
+		leases: newLeases(cfg, h.Addr()),
 	}
 	for _, r := range cfg.Reserved {
 		if s.byMAC[r.MAC] != nil || s.byAddr[r.Addr] != nil {
@@ -144,16 +130,25 @@ func (s *dhcpServer) serve(r *request) (trace.DropReason, string) {
 	case m.Type() == 0:
 		return trace.DropUnknown, "BOOTP"
 	}
-	switch m.Type() {
+	switch server := m.AddrOption(wire.DHCPOptServer); m.Type() {
 	case wire.DHCPDiscover:
 		s.discover(r, m)
 	case wire.DHCPRequest:
 		s.request(r, m)
-	case wire.DHCPDecline:
-		s.decline(r, m)
-	case wire.DHCPRelease:
-		s.release(r, m)
+	case wire.DHCPDecline, wire.DHCPRelease:
+		switch {
+		case server.IsValid() && server != s.host.Addr():
+			s.log(r, m, fmt.Sprintf("it is for the server %v", server))
+		case m.Type() == wire.DHCPDecline:
+			s.decline(r, m)
+		default:
+			s.release(r, m)
+		}
 	case wire.DHCPInform:
+		if s.answer == DHCPSilent {
+			s.log(r, m, "no answer")
+			break
+		}
 		s.reply(r, m, wire.DHCPAck, netip.Addr{}, "")
 	default:
 		return trace.DropUnknown, fmt.Sprintf("DHCP message of type %d", m.Type())
@@ -174,7 +169,7 @@ func (s *dhcpServer) discover(r *request, m wire.DHCP) {
 	}
 	addr := s.told(m)
 	if !addr.IsValid() {
-		l := s.find(m.MAC(), m.AddrOption(wire.DHCPOptRequestedIP))
+		l := s.find(m.MAC(), m.AddrOption(wire.DHCPOptRequestedIP), s.now())
 		if l == nil {
 			s.log(r, m, "no address is left for it, no answer")
 			return
@@ -224,7 +219,7 @@ func (s *dhcpServer) request(r *request, m wire.DHCP) {
 		}
 		s.reply(r, m, wire.DHCPAck, wanted, "")
 	default:
-		l := s.find(m.MAC(), wanted)
+		l := s.find(m.MAC(), wanted, s.now())
 		if l == nil || l.addr != wanted {
 			s.reply(r, m, wire.DHCPNak, netip.Addr{}, "wrong address")
 			return
@@ -242,69 +237,6 @@ func (s *dhcpServer) lease() time.Duration {
 }
 
 func (s *dhcpServer) now() sim.Time { return s.host.loop.Now() }
-
-// find returns the client's lease: the one it has, else one for the address that
-// it wants, else for the lowest that was never leased, else for the one that
-// ended first.
-func (s *dhcpServer) find(mac wire.MAC, wanted netip.Addr) *lease {
-	if l := s.byMAC[mac]; l != nil {
-		return l
-	}
-	if !s.cfg.First.IsValid() {
-		return nil
-	}
-	free := func(a netip.Addr) bool {
-		l := s.byAddr[a]
-		return !s.taken[a] && (l == nil || !l.forever && l.until <= s.now())
-	}
-	first, last := number(s.cfg.First), number(s.cfg.Last)
-	best := netip.Addr{}
-	if wanted.IsValid() && wanted.Is4() && number(wanted) >= first && number(wanted) <= last && free(wanted) {
-		best = wanted
-	}
-	for n := first; !best.IsValid() && n <= last; n++ {
-		if a := address(n); s.byAddr[a] == nil && free(a) {
-			best = a
-		}
-		if n == last {
-			break // at the end of all addresses n would begin anew
-		}
-	}
-	if !best.IsValid() {
-		best = s.oldest(first, last, free)
-	}
-	if !best.IsValid() {
-		return nil
-	}
-	if old := s.byAddr[best]; old != nil {
-		s.free(old)
-	}
-	l := &lease{addr: best, mac: mac}
-	s.byMAC[mac], s.byAddr[best] = l, l
-	return l
-}
-
-// oldest returns the address of the range whose lease ended first.
-func (s *dhcpServer) oldest(first, last uint32, free func(netip.Addr) bool) (best netip.Addr) {
-	for i := range last - first + 1 {
-		a := address(first + i)
-		if free(a) && (!best.IsValid() || s.byAddr[a].until < s.byAddr[best].until) {
-			best = a
-		}
-	}
-	return best
-}
-
-func (s *dhcpServer) free(l *lease) {
-	if l.forever {
-		l.bound = false
-		return
-	}
-	if s.byMAC[l.mac] == l {
-		delete(s.byMAC, l.mac)
-	}
-	delete(s.byAddr, l.addr)
-}
 
 // decline keeps an address that a client found in use from everybody, for the
 // time of a lease (RFC 2131 4.3.3). A reserved one stays: there is no other.

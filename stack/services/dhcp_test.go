@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hilnet/sim"
 	"hilnet/wire"
 )
 
@@ -182,6 +183,80 @@ func TestTheDHCPServerLies(t *testing.T) {
 		if m := w.ask(requests(clientMAC, clientAddr)); m.Type() != wire.DHCPAck {
 			t.Errorf("after %s: %v", c.answer, m.Type())
 		}
+	}
+}
+
+// "Silent" is so for every message, and what is for another server changes nothing.
+func TestOtherServersAndSilenceAreRespected(t *testing.T) {
+	w := newWorld(t, Config{DHCP: &DHCPConfig{First: at(10), Last: at(10)}})
+	w.ask(requests(other(1), at(10)))
+	release := func(server netip.Addr) {
+		w.ask(message(wire.DHCPRelease, other(1), func(f *wire.DHCPFields) { f.Client = at(10) }, addrOption(wire.DHCPOptServer, server)))
+	}
+	release(at(99))
+	if m := w.ask(message(wire.DHCPDiscover, other(2), nil)); m != nil {
+		t.Errorf("%v was released to another server, and is offered", m.Your())
+	}
+	release(serverAddr)
+	if m := w.ask(message(wire.DHCPDiscover, other(2), nil)); m == nil {
+		t.Error("nothing is offered though the address was released")
+	}
+	w.host.SetDHCP(DHCPSilent)
+	for _, typ := range []wire.DHCPType{wire.DHCPDiscover, wire.DHCPRequest, wire.DHCPInform} {
+		if m := w.ask(message(typ, other(3), func(f *wire.DHCPFields) { f.Client = at(77) })); m != nil {
+			t.Errorf("%v is answered by %v", typ, m.Type())
+		}
+	}
+}
+
+// A flood of clients that do not exist fills the largest range. It costs no more
+// for each than one client does, when the range is full and offers end one by one
+// too; who has an address keeps it.
+func TestAFloodOfClientsIsNoMoreThanItsMessages(t *testing.T) {
+	network := netip.MustParsePrefix("10.0.0.0/8")
+	h := &Host{loop: sim.NewLoop(sim.Config{}), cfg: Config{Addr: network}}
+	defer h.loop.Close()
+	first := address(number(network.Addr()) + 256)
+	s, err := newDHCP(h, DHCPConfig{First: first, Last: address(number(first) + MaxRange - 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	stranger := func(n int) wire.MAC { return wire.MAC{2, 1, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)} }
+	now := sim.Time(0)
+	kept := s.find(stranger(0), netip.Addr{}, now)
+	kept.bound, kept.until = true, sim.Never
+	got := 0
+	const flood = 3 * MaxRange
+	for n := 1; n < flood; n++ {
+		now = now.Add(2 * time.Millisecond) // they end after half of the range, one by one
+		if l := s.find(stranger(n), netip.Addr{}, now); l != nil {
+			l.until = now.Add(offerTime)
+			got++
+		}
+		if n%16 == 0 {
+			if l := s.byMAC[stranger(n-8)]; l != nil {
+				s.free(l)
+			}
+		}
+		if n%1024 == 0 && time.Since(began) > 20*time.Second {
+			t.Fatalf("%d clients take %v", n, time.Since(began))
+		}
+	}
+	if len(s.byMAC) > MaxRange || len(s.byAddr) > MaxRange || len(s.freed) > MaxRange || s.byMAC[stranger(0)] != kept {
+		t.Errorf("%d clients, %d addresses, %d free ones; the first: %v", len(s.byMAC), len(s.byAddr), len(s.freed), s.byMAC[stranger(0)])
+	}
+	if got < flood*9/10 {
+		t.Errorf("%d of %d got an offer", got, flood)
+	}
+	t.Logf("%d offers in %v", got, time.Since(began))
+	// When nothing is free, and nothing will be for a while, nobody gets anything.
+	for l := s.find(stranger(flood), netip.Addr{}, now); l != nil; l = s.find(stranger(flood+got), netip.Addr{}, now) {
+		l.until = now.Add(offerTime)
+		got++
+	}
+	if l := s.find(stranger(1<<30), netip.Addr{}, now); l != nil {
+		t.Errorf("%v of a range that is full", l.addr)
 	}
 }
 

@@ -56,7 +56,7 @@ func newDNS(h *Host, cfg DNSConfig) (*dnsServer, error) {
 	s := &dnsServer{host: h, cfg: cfg, answer: cfg.Answer, names: map[string]*Name{}}
 	for i := range cfg.Names {
 		n := &cfg.Names[i]
-		key := strings.ToLower(n.Name)
+		key := lowerASCII(n.Name)
 		switch {
 		case !ValidName(n.Name):
 			return nil, fmt.Errorf("services: dns: %q is no domain name", n.Name)
@@ -70,6 +70,18 @@ func newDNS(h *Host, cfg DNSConfig) (*dnsServer, error) {
 		s.names[key] = n
 	}
 	return s, nil
+}
+
+// lowerASCII is how names are compared: other letters than those of ASCII have no
+// case (RFC 4343 3).
+func lowerASCII(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // ValidName reports whether a message can carry the name. The root is not one.
@@ -120,7 +132,7 @@ func (s *dnsServer) refuse(r *request, m wire.DNS, flags, code uint16, text stri
 func (s *dnsServer) resolve(r *request, m wire.DNS, flags uint16, q wire.DNSQuestion, question []byte) {
 	id := m.ID()
 	code, addrs, ttl := wire.DNSNoError, []netip.Addr(nil), time.Duration(0)
-	if n := s.names[strings.ToLower(q.Name)]; n == nil {
+	if n := s.names[lowerASCII(q.Name)]; n == nil {
 		code = wire.DNSNXDomain
 	} else {
 		addrs, ttl = n.Addrs, n.TTL

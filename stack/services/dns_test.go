@@ -73,6 +73,7 @@ func TestNamesHaveTheirAddresses(t *testing.T) {
 		{"both.example", wire.DNSTypeAAAA, "No Error fd00::1"},
 		{"both.example", wire.DNSTypeANY, "No Error 10.0.0.1 10.0.0.3 fd00::1"},
 		{"example", wire.DNSTypeA, "Non-Existent Domain"},
+		{"bro\u212aer.example", wire.DNSTypeA, "Non-Existent Domain"}, // the sign of the kelvin, whose small letter is k
 		{"", wire.DNSTypeA, "Non-Existent Domain"},
 		{strings.Repeat("long.", 50) + "er", wire.DNSTypeA, "Non-Existent Domain"},
 	} {

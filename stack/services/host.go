@@ -164,6 +164,8 @@ func (h *Host) arriveIPv4(l *wire.Layers, frame []byte, id uint64) {
 		h.drop("ip", trace.DropChecksum, id, frame, "IPv4 header")
 	case dst != h.Addr() && (!broadcast || l.UDP == nil):
 		h.drop("ip", trace.DropNotForUs, id, frame, dst.String())
+	case !h.isHost(l.IPv4.Src()) && !(l.IPv4.Src().IsUnspecified() && l.UDP != nil && l.UDP.DstPort() == wire.DHCPServerPort):
+		h.drop("ip", trace.DropMalformed, id, frame, fmt.Sprintf("from %v, which is no other host's address", l.IPv4.Src()))
 	case l.IPv4.MoreFragments() || l.IPv4.FragmentOffset() != 0:
 		h.drop("ip", trace.DropUnknown, id, frame, "IP fragment")
 	case l.ICMPv4 != nil:
@@ -180,6 +182,12 @@ func (h *Host) arriveIPv4(l *wire.Layers, frame []byte, id uint64) {
 	default:
 		h.drop("ip", trace.DropUnknown, id, frame, wire.Summary(frame))
 	}
+}
+
+// isHost reports whether another host may send from an address: what it answers
+// would go to everybody, or to itself (RFC 1122 3.2.1.3).
+func (h *Host) isHost(a netip.Addr) bool {
+	return !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != limitedBroadcast && a != lastAddr(h.cfg.Addr) && a != h.Addr()
 }
 
 func (h *Host) arriveICMP(l *wire.Layers, frame []byte, id uint64) {
@@ -223,9 +231,6 @@ func (h *Host) arriveUDP(l *wire.Layers, frame []byte, id uint64, broadcast bool
 
 // unreachable says that a port is closed.
 func (h *Host) unreachable(l *wire.Layers) {
-	if !l.IPv4.Src().IsValid() || l.IPv4.Src().IsUnspecified() || l.IPv4.Src().IsMulticast() || l.IPv4.Src() == limitedBroadcast {
-		return
-	}
 	original := slices.Concat([]byte(l.IPv4), []byte(l.UDP), l.Payload)
 	f := h.packet(l.Ethernet.Src(), l.IPv4.Src(), wire.ProtocolICMP, wire.ICMPv4ErrorLen(original))
 	wire.PutICMPv4Error(body(f), wire.ICMPUnreachable, wire.ICMPPortUnreachable, 0, original)

@@ -251,3 +251,24 @@ func FuzzHost(f *testing.F) {
 		}
 	})
 }
+
+// What comes from nobody's address is not answered: the answer would go to everybody.
+func TestWhatComesFromNoHostIsDropped(t *testing.T) {
+	w := newWorld(t, Config{DNS: &DNSConfig{Names: []Name{{Name: "broker.example"}}}, SNTP: &SNTPConfig{Wall: virtualTime}})
+	ntp := make([]byte, wire.NTPLen)
+	wire.PutNTP(ntp, wire.NTPFields{Version: 4, Mode: wire.NTPClient})
+	for _, src := range []string{"224.0.0.1", "255.255.255.255", "10.0.0.255", "127.0.0.1", "0.0.0.0", "10.0.0.254"} {
+		from := netip.AddrPortFrom(netip.MustParseAddr(src), 123)
+		for _, to := range []uint16{wire.DNSPort, wire.NTPPort, 9} {
+			if got := w.put(udp(from, netip.AddrPortFrom(serverAddr, to), ntp)); len(got) > 0 {
+				t.Errorf("from %s to port %d: it sends %s", src, to, wire.Summary(got[0]))
+			}
+			if got := w.last(); !strings.HasPrefix(got, "drop services/ip malformed from "+src) {
+				t.Errorf("from %s to port %d: %s", src, to, got)
+			}
+		}
+	}
+	if c := w.host.Counters(); c.Dropped != c.RxFrames || c.TxFrames != 0 {
+		t.Errorf("%+v", c)
+	}
+}

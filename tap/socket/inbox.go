@@ -63,6 +63,15 @@ func (b *inbox) untold() {
 	b.posted = false
 }
 
+// forgotten reports whether something waits that the loop was not told of.
+func (b *inbox) forgotten() (tell bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	tell = len(b.waiting) > 0 && !b.posted
+	b.posted = b.posted || tell
+	return tell
+}
+
 // take returns what waits. What it returned before is used again.
 func (b *inbox) take() []arrival {
 	b.mu.Lock()

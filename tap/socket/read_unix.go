@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"hilnet/sim"
 	"hilnet/trace"
@@ -34,9 +35,7 @@ func (s *Socket) accept() {
 func (s *Socket) serve(conn *net.UnixConn) (more bool) {
 	known := make(chan struct{})
 	s.tell(s.in.note(func() { s.joined(conn); close(known) }))
-	select {
-	case <-known:
-	case <-s.quit:
+	if !s.await(known) {
 		_ = conn.Close() // it was never used
 		return false
 	}
@@ -46,11 +45,21 @@ func (s *Socket) serve(conn *net.UnixConn) (more bool) {
 	}
 	gone := make(chan struct{})
 	s.tell(s.in.note(func() { s.parted(conn, err); close(gone) }))
-	select {
-	case <-gone:
-		return true
-	case <-s.quit:
-		return false
+	return s.await(gone)
+}
+
+// await waits until the loop has done what it was told of, and tells it again as
+// long as it has too much to do to be told. It reports false when the socket closes.
+func (s *Socket) await(done <-chan struct{}) bool {
+	for {
+		select {
+		case <-done:
+			return true
+		case <-s.quit:
+			return false
+		case <-time.After(tellEvery):
+			s.tell(s.in.forgotten())
+		}
 	}
 }
 

@@ -296,3 +296,18 @@ func TestTheSocketOfAProgramThatIsGoneIsReplaced(t *testing.T) {
 		t.Errorf("virtual time: %v", err)
 	}
 }
+
+// An emulator that connects while the loop can take no more is let in as soon as it
+// can.
+func TestAnOverloadedLoopForgetsNoEmulator(t *testing.T) {
+	b := newBench(t)
+	for b.loop.Post(func() {}) {
+	}
+	s := b.open(socket.Config{Mode: socket.Stream, Path: filepath.Join(t.TempDir(), "s")})
+	c := dial(t, s.Path())
+	defer c.Close()
+	time.Sleep(50 * time.Millisecond) // while nobody can be told
+	b.until("the emulator is let in", s.Connected)
+	c.Close()
+	b.until("its end is known", func() bool { return !s.Connected() })
+}

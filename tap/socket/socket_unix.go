@@ -23,6 +23,7 @@ import (
 const (
 	reportEvery = time.Second      // least time between two events about a backlog
 	retryEvery  = time.Millisecond // how often room is looked for at a socket that was full
+	tellEvery   = 10 * time.Millisecond
 	readBytes   = 256 << 10
 )
 
