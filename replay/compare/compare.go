@@ -172,23 +172,22 @@ func (c *comparison) align(p [2]*conversation, level int, describe func(*item) s
 	}
 	a, b := lists[0], lists[1]
 	out := &Alignment{A: len(a), B: len(b), Lines: []Line{}}
-	whole := interner{}
-	ops := align(c.keys(p[0], a, whole, true), c.keys(p[1], b, whole, true))
-	ops = c.pairUp(p, a, b, ops)
+	wholes, shapes := interner{}, interner{}
+	steps := Align(c.keys(p[0], a, wholes, shapes), c.keys(p[1], b, wholes, shapes))
 	lines := &lister{comparison: c, out: out, room: &c.rooms[level], arrow: func(i *item, side int) string {
 		if i.side == p[side].client() {
 			return "-> " + describe(i)
 		}
 		return "<- " + describe(i)
 	}}
-	for _, o := range ops {
+	for _, o := range steps {
 		switch {
-		case o.b < 0:
-			lines.add(Line{Kind: KindOnlyA}, &a[o.a], nil)
-		case o.a < 0:
-			lines.add(Line{Kind: KindOnlyB}, nil, &b[o.b])
+		case o.B < 0:
+			lines.add(Line{Kind: KindOnlyA}, &a[o.A], nil)
+		case o.A < 0:
+			lines.add(Line{Kind: KindOnlyB}, nil, &b[o.B])
 		default:
-			x, y := &a[o.a], &b[o.b]
+			x, y := &a[o.A], &b[o.B]
 			if fields := c.differing(x, y); fields != 0 {
 				lines.add(Line{Kind: KindChanged, Fields: fields.Names()}, x, y)
 			} else {
@@ -217,12 +216,12 @@ func (c *comparison) differing(x, y *item) Fields {
 // An interner gives equal keys equal numbers.
 type interner map[string]int
 
-// keys returns a number for each item: with all fields that count, or with the shape alone.
-func (c *comparison) keys(of *conversation, items []item, in interner, whole bool) []int {
+// keys returns what each item is: with all fields that count, and by its shape alone.
+func (c *comparison) keys(of *conversation, items []item, wholes, shapes interner) []Key {
 	if len(items) == 0 {
 		return nil // of may be nil
 	}
-	keys := make([]int, len(items))
+	keys := make([]Key, len(items))
 	var b []byte
 	for n := range items {
 		i := &items[n]
@@ -232,59 +231,29 @@ func (c *comparison) keys(of *conversation, items []item, in interner, whole boo
 		} else {
 			b = append(b, 0)
 		}
-		if whole {
-			for f, v := range i.values {
-				if c.config.Fields&(1<<f) != 0 {
-					b = binary.BigEndian.AppendUint64(b, v)
-				}
-			}
-		} else if i.get(FieldLength) > 0 {
+		start := len(b)
+		if i.get(FieldLength) > 0 {
 			b = append(b, 'x') // data and pure acknowledgements are not one changed
 		}
-		key, known := in[string(b)]
-		if !known {
-			key = len(in)
-			in[string(b)] = key
+		keys[n].Shape = shapes.number(b)
+		b = b[:start]
+		for f, v := range i.values {
+			if c.config.Fields&(1<<f) != 0 {
+				b = binary.BigEndian.AppendUint64(b, v)
+			}
 		}
-		keys[n] = key
+		keys[n].Whole = wholes.number(b)
 	}
 	return keys
 }
 
-// pairUp finds, in each run of steps that only one side has, what both have with other
-// fields.
-func (c *comparison) pairUp(p [2]*conversation, a, b []item, ops []op) []op {
-	out := make([]op, 0, len(ops))
-	for i := 0; i < len(ops); {
-		if ops[i].a >= 0 && ops[i].b >= 0 {
-			out = append(out, ops[i])
-			i++
-			continue
-		}
-		fromA, fromB := -1, -1
-		n, m := 0, 0
-		for ; i < len(ops) && (ops[i].a < 0 || ops[i].b < 0); i++ {
-			if ops[i].b < 0 {
-				if n++; fromA < 0 {
-					fromA = ops[i].a
-				}
-			} else if m++; fromB < 0 {
-				fromB = ops[i].b
-			}
-		}
-		fromA, fromB = max(fromA, 0), max(fromB, 0)
-		shapes := interner{}
-		for _, o := range align(c.keys(p[0], a[fromA:fromA+n], shapes, false), c.keys(p[1], b[fromB:fromB+m], shapes, false)) {
-			if o.a >= 0 {
-				o.a += fromA
-			}
-			if o.b >= 0 {
-				o.b += fromB
-			}
-			out = append(out, o)
-		}
+func (in interner) number(key []byte) int {
+	n, known := in[string(key)]
+	if !known {
+		n = len(in)
+		in[string(key)] = n
 	}
-	return out
+	return n
 }
 
 // A lister keeps the lines around differences.

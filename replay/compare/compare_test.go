@@ -37,16 +37,16 @@ func lcs(a, b []int) int {
 
 // checkOps fails when ops do not lead through all of a and b, in order, matching
 // only what is equal. It returns the number of matches.
-func checkOps(t *testing.T, a, b []int, ops []op) (matches int) {
+func checkOps(t *testing.T, a, b []int, ops []Step) (matches int) {
 	t.Helper()
 	x, y := 0, 0
 	for _, o := range ops {
 		switch {
-		case o.a == x && o.b == y && x < len(a) && y < len(b) && a[x] == b[y]:
+		case o.A == x && o.B == y && x < len(a) && y < len(b) && a[x] == b[y]:
 			x, y, matches = x+1, y+1, matches+1
-		case o.a == x && o.b == -1:
+		case o.A == x && o.B == -1:
 			x++
-		case o.a == -1 && o.b == y:
+		case o.A == -1 && o.B == y:
 			y++
 		default:
 			t.Fatalf("step %+v at %d, %d of %v and %v", o, x, y, a, b)
@@ -301,4 +301,29 @@ func FuzzCompare(f *testing.F) {
 			t.Errorf("with itself: %+v, %v", r, err)
 		}
 	})
+}
+
+// What has the same shape in the same place is one that has changed; what has not is one
+// less and one more.
+func TestAlignPairsWhatHasChanged(t *testing.T) {
+	a := []Key{{1, 1}, {2, 2}, {3, 3}}
+	for _, c := range []struct {
+		b     []Key
+		pairs int
+	}{{a, 3}, {[]Key{{1, 1}, {9, 2}, {3, 3}}, 3}, {[]Key{{1, 1}, {9, 8}, {3, 3}}, 2}, {nil, 0}} {
+		pairs, onlyA, onlyB := 0, 0, 0
+		for _, s := range Align(a, c.b) {
+			switch {
+			case s.A >= 0 && s.B >= 0:
+				pairs++
+			case s.B < 0:
+				onlyA++
+			default:
+				onlyB++
+			}
+		}
+		if pairs != c.pairs || pairs+onlyA != len(a) || pairs+onlyB != len(c.b) {
+			t.Errorf("%v: %d pairs, %d only in a, %d only in b", c.b, pairs, onlyA, onlyB)
+		}
+	}
 }
