@@ -31,7 +31,15 @@ type Recorded struct {
 	// Followed is the file name of the decision log that the run followed, which is not
 	// in the capture; "" without.
 	Followed string
+	// Replaced is what somebody else's doing had taken the place of, "device" or
+	// "broker", as in a play of a capture; "" without.
+	Replaced string
+
+	text pcaps.RunText // the scenario
 }
+
+// ErrNoRun is in a RecordedError of a capture that hilnet did not record.
+var ErrNoRun = errors.New("its header has no run")
 
 // A RecordedError says why the run of a capture cannot be repeated.
 type RecordedError struct {
@@ -59,6 +67,30 @@ func (e *RecordedError) Unwrap() error { return e.Err }
 // *RecordedError when the capture is of none that can be repeated. apps are the
 // applications that devices may name.
 func OpenRecorded(path string, apps map[string]App) (*Recorded, error) {
+	r, err := ReadRecorded(path)
+	if err != nil {
+		return nil, err
+	}
+	if r.Replaced != "" {
+		return nil, &RecordedError{Path: path, Reason: fmt.Sprintf("it was recorded with something else in place of the %s: a play of a capture", r.Replaced),
+			Hint: "replay play --against model with the same capture, --scenario, --set and --seed repeats that"}
+	}
+	if r.Scenario.Clock == scenarios.Real {
+		return nil, &RecordedError{Path: path, Reason: "it was recorded in real time, where no run is like another",
+			Hint: "replay play plays one side of it again; replay extract makes a scenario in virtual time of it"}
+	}
+	for i := range r.Scenario.Devices {
+		if d := &r.Scenario.Devices[i]; d.App != "" && apps[d.App] == nil {
+			return nil, &RecordedError{Path: path, Reason: fmt.Sprintf("its device %q ran the application %q, which is not part of this program", d.Name, d.App),
+				Hint: "repeat it with the program that has it: emu.OpenRecorded with Options.Apps"}
+		}
+	}
+	return r, nil
+}
+
+// ReadRecorded is OpenRecorded for any run of hilnet's, whether it can be repeated or
+// not.
+func ReadRecorded(path string) (*Recorded, error) {
 	info, err := recordedInfo(path)
 	if err != nil {
 		return nil, err
@@ -75,24 +107,24 @@ func OpenRecorded(path string, apps map[string]App) (*Recorded, error) {
 	if err := r.hearTexts(info.Texts[1:]); err != nil {
 		return nil, err
 	}
-	text := info.Texts[0]
-	// Files that the scenario names are looked for where the capture is.
-	r.Scenario, err = scenarios.Load(filepath.Join(filepath.Dir(path), text.Name), []byte(text.Text))
-	if err != nil {
+	r.text = info.Texts[0]
+	if r.Scenario, err = r.With(nil); err != nil {
 		return nil, &RecordedError{Path: path, Reason: "the scenario in it is none for this hilnet" + r.versions(), Err: err}
 	}
-	r.Scenario.Seed = r.Seed
-	if r.Scenario.Clock == scenarios.Real {
-		return nil, &RecordedError{Path: path, Reason: "it was recorded in real time, where no run is like another",
-			Hint: "replay play plays one side of it again; replay extract makes a scenario in virtual time of it"}
-	}
-	for i := range r.Scenario.Devices {
-		if d := &r.Scenario.Devices[i]; d.App != "" && apps[d.App] == nil {
-			return nil, &RecordedError{Path: path, Reason: fmt.Sprintf("its device %q ran the application %q, which is not part of this program", d.Name, d.App),
-				Hint: "repeat it with the program that has it: emu.OpenRecorded with Options.Apps"}
-		}
-	}
 	return r, nil
+}
+
+// With returns the scenario of the run with other settings.
+func (r *Recorded) With(sets []scenarios.Set) (*scenarios.Scenario, error) {
+	// Files that the scenario names are looked for where the capture is.
+	sc, err := scenarios.LoadWith(filepath.Join(filepath.Dir(r.Path), r.text.Name), []byte(r.text.Text), sets)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(sets, func(s scenarios.Set) bool { return s.Key == "seed" }) {
+		sc.Seed = r.Seed
+	}
+	return sc, nil
 }
 
 // recordedInfo reads what is in the header of a capture.
@@ -118,7 +150,7 @@ func recordedInfo(path string) (*pcaps.RunInfo, error) {
 			return &info, nil
 		}
 	}
-	return nil, &RecordedError{Path: path, Reason: "it is no recording of hilnet: its header has no run",
+	return nil, &RecordedError{Path: path, Reason: "it is no recording of hilnet", Err: ErrNoRun,
 		Hint: "replay info says what is in it; replay play plays one side of it again"}
 }
 

@@ -88,7 +88,7 @@ func replayRecording(t *testing.T, r *golden.Recording, opt goldenOptions) *repl
 		quirks.NoEstablishNotify = false
 	}
 	client, err := mqtt.Create(mqtt.Config{
-		Kernel: kernel, Pool: pool, Trace: log, Node: "device", ClientID: clientID(r), Quirks: &quirks, ThreadPriority: 5,
+		Kernel: kernel, Pool: pool, Trace: log, Node: "device", ClientID: r.ClientID(), Quirks: &quirks, ThreadPriority: 5,
 		Socket: busySocket{ip.NewTCPSocket(embedded.SocketConfig{Window: 8192, TTL: 128, DontFragment: true}), kernel},
 	})
 	if err != nil {
@@ -151,17 +151,6 @@ func staticNeighbours(r *golden.Recording) []neighbour {
 		}
 	}
 	return found
-}
-
-// clientID is as long as the recorded one: the CONNECT's length is compared.
-func clientID(r *golden.Recording) string {
-	for _, f := range r.Frames {
-		var l wire.Layers
-		if l.Parse(f.Data) == nil && l.TCP != nil && len(l.Payload) > 14 && l.Payload[0] == 0x10 {
-			return string(l.Payload[14 : 14+int(l.Payload[13])])
-		}
-	}
-	return "device"
 }
 
 // compareGolden replays a recording and compares.

@@ -5,9 +5,11 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"hilnet/mqtt"
 	"hilnet/nic"
+	"hilnet/sim"
 	"hilnet/sim/rtos"
 )
 
@@ -43,6 +45,17 @@ func (a *App) Run(th *rtos.Thread, steps []Step) {
 			th.Sleep(rtos.Ticks(s.Tick) - now)
 		}
 		a.step(s.Text, words, args)
+	}
+}
+
+// On makes the calls of the steps on a Task, at their ticks of the run: as the
+// application of a scenario, which has no pool to ask.
+func (a *App) On(task *sim.Task, steps []Step) {
+	for _, s := range steps {
+		if words, args := s.Args(); a.acts(s.Text) && !strings.HasPrefix(s.Text, "pool[") {
+			task.SleepUntil(max(task.Now(), sim.Time(time.Duration(s.Tick)*tick)))
+			a.step(s.Text, words, args)
+		}
 	}
 }
 

@@ -88,6 +88,18 @@ func Load(t testing.TB, name string) *Recording {
 	return r
 }
 
+// ClientID returns the client identifier of the recorded CONNECT, whose length is
+// compared.
+func (r *Recording) ClientID() string {
+	for _, f := range r.Frames {
+		var l wire.Layers
+		if l.Parse(f.Data) == nil && l.TCP != nil && len(l.Payload) > 14 && l.Payload[0] == 0x10 {
+			return string(l.Payload[14 : 14+int(l.Payload[13])])
+		}
+	}
+	return "device"
+}
+
 // readLog reads the application's log and returns the date of the device's tick
 // 0: a thread that a tick wakes writes its line right after it, so the earliest
 // line of its tick is the best estimate.
