@@ -86,6 +86,8 @@ var layers = map[string]Layer{
 
 	"replay/play": {Row: 8},
 
+	"replay/distance": {Row: 9}, // aligns with replay/compare
+
 	"cmd/...": {Row: 10, Third: []string{"github.com/spf13/cobra", "golang.org/x/term"}},
 
 	"internal/...": {Row: testsOnly, Third: []string{""}},

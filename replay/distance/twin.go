@@ -1,0 +1,37 @@
+package distance
+
+import (
+	"errors"
+	"fmt"
+
+	"hilnet/scenarios"
+)
+
+// ErrReal is that of a device which is no model: its scenario has no program that one
+// could run.
+var ErrReal = errors.New("it is a real device, and nothing in its scenario says what a model of it is to do")
+
+// Twin returns a scenario in which a model with a profile stands in the place of a
+// device, in virtual time, and hilnet's broker in that of a real one. All else is as it
+// was.
+func Twin(sc *scenarios.Scenario, device string, profile scenarios.Profile) (*scenarios.Scenario, error) {
+	twin := sc.Clone()
+	for i := range twin.Devices {
+		d := &twin.Devices[i]
+		if d.Name != device && device != "" {
+			continue
+		}
+		if d.Kind != scenarios.KindModel {
+			return nil, fmt.Errorf("distance: device %q of %s: %w", d.Name, sc.Name, ErrReal)
+		}
+		d.Profile = profile
+		twin.Capture = []scenarios.Point{scenarios.PointDevice}
+		twin.Clock, twin.Speed = scenarios.Virtual, 1
+		if b := &twin.Broker; b.Kind.Real() {
+			b.Kind = scenarios.BrokerModel
+			b.Tap, b.Gateway, b.Socket, b.Board, b.Exec = nil, nil, nil, nil, nil
+		}
+		return twin, twin.Validate()
+	}
+	return nil, fmt.Errorf("distance: %s has no device %q", sc.Name, device)
+}
