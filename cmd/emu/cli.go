@@ -106,7 +106,7 @@ late to tell anything and 130 after Ctrl-C.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%s; see %s --help%s", flagProblem(cmd, err), cmd.CommandPath(), nearFlag(cmd, err))
 	})
-	root.AddCommand(c.initCommand(), c.runCommand(), c.sweepCommand(), c.mergeCommand(), c.exploreCommand(), c.shrinkCommand(), c.reportCommand(), c.plotCommand(), c.validateCommand(), c.listCommand(), c.showCommand(),
+	root.AddCommand(c.initCommand(), c.runCommand(), c.sweepCommand(), c.mergeCommand(), c.exploreCommand(), c.shrinkCommand(), c.reportCommand(), c.plotCommand(), c.distanceCommand(), c.validateCommand(), c.listCommand(), c.showCommand(),
 		c.explainCommand(), c.tapCommand(), c.doctorCommand(), c.brokerCommand(), c.certsCommand(), c.quirksCommand(), c.presetsCommand(), c.netemCommand(), c.conformanceCommand(), c.schemaCommand(), c.completionCommand(), c.versionCommand())
 	root.InitDefaultHelpCmd()
 	return root

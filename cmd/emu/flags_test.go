@@ -154,7 +154,19 @@ var flagTests = map[string]func(*testing.T){
 	"plot metric":      drawsASweep,
 	"plot along":       drawnByTheOthers,
 	"report out":       reportsElsewhere,
-	"report quiet":     reportsQuietly,
+
+	"distance scenario":  distanceFlag("field.pcap netx", "--scenario 2a-dead-link-8s", `(?m)^distance [0-9.]+, `),
+	"distance device":    distanceFlag("field.pcap netx --scenario 2a-dead-link-8s", "--device 192.0.2.9", `no frame of the device 192\.0\.2\.9`),
+	"distance set":       distanceFlag("a/clean-link.device.pcapng netx", "--set mqtt.keepalive=7s", `not within 0`),
+	"distance within":    distanceFlag("field.pcap netx --scenario 2a-dead-link-8s", "--within 50", `exit 0`),
+	"distance tolerance": distanceFlag("field.pcap netx --scenario 2a-dead-link-8s", "--tolerance 0s", `(?m)^retransmission +retries +0\.`),
+	"distance contents":  distanceFlag("field.pcap netx --scenario 2a-dead-link-8s", "--contents", `payload 8 bytes [0-9a-f]{8}`),
+	"distance max":       distanceFlag("field.pcap netx --scenario 2a-dead-link-8s", "--max 0", `!changed \(`),
+	"distance decisions": distanceFlag("a/clean-link.device.pcapng netx", "--decisions drops.jsonl", `(?m)^retransmission +retries `),
+	"distance keylog":    distanceFlag("a/clean-link.device.pcapng netx", "--keylog field.pcap", `it holds no secret of a TLS session`),
+	"distance json":      distanceFlag("field.pcap netx --scenario 2a-dead-link-8s", "--json", `"format": "hilnet-distance"`),
+
+	"report quiet": reportsQuietly,
 
 	"tap create owner":  tapFlags,
 	"tap create bridge": tapFlags,

@@ -23,7 +23,7 @@ var consoleBlock = regexp.MustCompile("(?ms)^```console( long)?\n(.*?)^```$")
 var wallTime = regexp.MustCompile(` in [0-9.]+(µs|ms|s),`)
 
 // The pages whose sessions are run.
-var pages = []string{"report.md", "plot.md", "pool-sizing.md", "guides/qemu.md", "guides/constrained-device.md", "guides/impairment-experiments.md", "guides/ci.md", "guides/field-capture-to-ci.md", "tls.md", "services.md"}
+var pages = []string{"report.md", "plot.md", "distance.md", "pool-sizing.md", "guides/qemu.md", "guides/constrained-device.md", "guides/impairment-experiments.md", "guides/ci.md", "guides/field-capture-to-ci.md", "tls.md", "services.md"}
 
 // What the pages show is what the commands print; -update writes it.
 func TestThePagesShowWhatTheCommandsPrint(t *testing.T) {
