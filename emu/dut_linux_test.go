@@ -231,6 +231,7 @@ func TestRunTheScenarioOfTheEnvironment(t *testing.T) {
 		}
 	}()
 	fmt.Println("begins")
+	leak(t)
 	options := emu.Options{Out: filepath.Dir(path)}
 	if os.Getenv(noFilesVariable) != "" {
 		options.Out = ""
@@ -248,6 +249,26 @@ func TestRunTheScenarioOfTheEnvironment(t *testing.T) {
 		if !c.Passed {
 			t.Errorf("%s: %s", c.Text, c.Why)
 		}
+	}
+}
+
+// leakVariable has the run of scenarioVariable leave something open, which it is to
+// be found out for.
+const leakVariable = "HILNET_TEST_LEAK"
+
+// leaked keeps what leak has opened.
+var leaked *os.File
+
+// leak does what leakVariable says.
+func leak(t *testing.T) {
+	switch os.Getenv(leakVariable) {
+	case "a descriptor":
+		var err error
+		if leaked, err = os.Open(os.DevNull); err != nil {
+			t.Fatal(err)
+		}
+	case "a goroutine":
+		go func() { select {} }()
 	}
 }
 

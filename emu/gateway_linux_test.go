@@ -132,6 +132,37 @@ func TestFiveHundredDevicesReachARealBrokerWithoutRights(t *testing.T) {
 	t.Logf("%d up, %d down bytes, at most %d connections at a time", o.Gateway.UpBytes, o.Gateway.DownBytes, o.Gateway.MaxOpen)
 }
 
+// That nothing stays open can be seen: a run that leaves a descriptor, a goroutine or a
+// connection fails.
+func TestWhatAGatewayRunLeavesOpenIsSeen(t *testing.T) {
+	t.Parallel()
+	broker, port := loopbackMosquitto(t, 0)
+	for leak, want := range map[string]string{
+		"a descriptor": "descriptors were open before", "a goroutine": "goroutines leak",
+		"a connection": "gateway.open_at_end == 0", "": "--- PASS",
+	} {
+		steps := "connect, disconnect"
+		if leak == "a connection" {
+			steps = "connect"
+		}
+		p := startAsNobody(t, fmt.Sprintf(`
+version: 1
+name: leak
+clock: real
+duration: 1s
+devices: [{steps: [%s]}]
+broker: {kind: gateway, gateway: {to: "127.0.0.1:%d"}}
+expect: [gateway.opened == 1, gateway.open_at_end == 0]
+`, steps, port), leakVariable+"="+leak)
+		if said, err := p.Wait(t); (err == nil) != (leak == "") || !strings.Contains(said, want) {
+			t.Errorf("%s: %v, want %q\n%s", leak, err, want, said)
+		}
+	}
+	if log := broker.Output(); strings.Count(log, "New client connected") != 4 {
+		t.Errorf("mosquitto saw other clients:\n%s", log)
+	}
+}
+
 // nobody is the user that owns nothing.
 const nobody = 65534
 

@@ -243,3 +243,44 @@ timeline: [{at: 0s, do: blackhole, for: 1ms}]
 		t.Errorf("the leases: %q %v", b, err)
 	}
 }
+
+// U-Boot in QEMU, without any rights, gets its address from our DHCP server, with a
+// server that is silent at first, and pings the broker.
+func TestUBootGetsItsAddressFromTheServicesSoak(t *testing.T) {
+	linktest.Soak(t)
+	linktest.Require(t, "qemu-system-i386", linktest.NeedUBoot)
+	result, said := observe(t, `
+version: 1
+name: uboot-services
+clock: real
+duration: 12s
+devices:
+  - name: uboot
+    kind: socket
+    address: dhcp
+    exec: |
+      cd $HILNET_FOLDER && : >console
+      {
+        until grep -q '^=>' console; do sleep 0.2; printf ' '; done
+        printf '    setenv autoload no\n    dhcp\n'
+        until grep -q 'client bound' console; do sleep 0.2; done
+        printf "    ping $HILNET_BROKER\n"
+        until grep -q 'is alive' console; do sleep 0.2; done
+        while printf '    reset\n'; do sleep 0.5; done
+      } | qemu-system-i386 -M pc -m 128 -display none -serial stdio -monitor none -no-reboot \
+        -bios /usr/lib/u-boot/qemu-x86/u-boot.rom \
+        -netdev stream,id=net0,server=off,addr.type=unix,addr.path=$HILNET_SOCKET \
+        -device e1000,netdev=net0,mac=$HILNET_MAC,romfile= | tee console
+      grep -q 'is alive' console
+links: [{delay: 10ms}]
+broker: {kind: model}
+services:
+  dhcp: {lease: 10m, answer: silent}
+timeline:
+  - {after: {event: service, nth: 2}, do: service, service: dhcp, answer: right}
+expect: ['device("uboot").exec.exits == 1 and device("uboot").exec.status == 0']
+`, t.TempDir())
+	if result.Verdict != emu.Pass || !strings.Contains(said, "DHCP client bound to address 10.0.0.2") || !strings.Contains(said, "is alive") {
+		t.Errorf("%+v\n%s", result.Checks, said)
+	}
+}
