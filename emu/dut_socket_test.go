@@ -176,7 +176,7 @@ devices:
       echo oops >&2
       setsid sleep 100 & # it holds the output open
       exec sleep 100
-  - {name: other, kind: socket, exec: exit 3}
+  - {name: other, kind: socket, exec: 'echo no such thing >&2; exit 3'}
   - {name: daemon, kind: socket, exec: "setsid sh -c 'sleep 1; echo alive; exec sleep 100' & exit 0"}
 broker: {kind: model, port: 1884}
 timeline:
@@ -216,6 +216,10 @@ expect:
 	}
 	if result.Verdict != emu.Pass {
 		t.Errorf("%+v\n%s", result.Checks, text)
+	}
+	notes := strings.Join(result.Notes, "\n")
+	if !strings.Contains(notes, "the program of other ended with exit status 3 at ") || !strings.Contains(notes, "; it said last: no such thing") || strings.Count(notes, "the program of") != 1 {
+		t.Errorf("what failed, and nothing else, is to be said:\n%s", notes)
 	}
 	if result.Lateness.Max > 700*time.Millisecond {
 		t.Errorf("the loop waited for somebody who holds the output of a program that was killed: %v", result.Lateness.Max)

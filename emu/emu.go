@@ -106,6 +106,7 @@ type World struct {
 	session   *Session        // nil: nothing is done by hand
 	ended     <-chan struct{} // closed when the caller wants no more
 	over      chan struct{}   // closed when the run is over
+	programs  []*program
 	starters  []func() error
 	stoppers  []func() error
 	closers   []func() error

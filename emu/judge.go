@@ -19,7 +19,7 @@ func Judge(sc *scenarios.Scenario, r *trace.Reader, each func(*trace.Event)) (*R
 	h := r.Header()
 	out := &Result{
 		Scenario: sc.Name, Source: sc.Name, Seed: h.Seed, Clock: scenarios.Clock(h.Clock),
-		ModelBroker: sc.Broker.Kind == scenarios.BrokerModel, Verdict: Interrupted,
+		ModelBroker: sc.Broker.Kind == scenarios.BrokerModel, Models: sc.Models(), Verdict: Interrupted,
 	}
 	if h.Scenario != sc.Name {
 		return nil, fmt.Errorf("emu: the trace is of the scenario %q, not of %q", h.Scenario, sc.Name)

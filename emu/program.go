@@ -32,6 +32,9 @@ type program struct {
 	ending chan error // of one whose power was cut; nil: none
 	news   news
 
+	said   string // the last line that it printed
+	failed string // how it ended by itself the first time, if not well
+
 	// The power of a device that is a program.
 	startAt sim.Time
 	boot    time.Duration
@@ -56,6 +59,7 @@ func (w *World) newProgram(node string, e *scenarios.Exec, ns *taphost.Namespace
 		return nil, err
 	}
 	p := &program{world: w, node: node}
+	w.programs = append(w.programs, p)
 	p.cfg = taphost.ProcessConfig{
 		Command: e.Command, Namespace: ns, RunID: lease.ID(),
 		Env: append(env, "HILNET_PORT="+fmt.Sprint(w.sc.Broker.Port), "HILNET_BROKER="+w.sc.Broker.Address.Addr().String(),
@@ -245,6 +249,9 @@ func (p *program) tell() {
 	n.events, n.dropped, n.posted = nil, 0, false
 	n.mu.Unlock()
 	for _, e := range events {
+		if p.proc != nil { // nobody has ended it
+			p.heed(&e)
+		}
 		p.world.trace.Emit(e)
 	}
 	if dropped > 0 {
@@ -253,4 +260,32 @@ func (p *program) tell() {
 			Text: "the program prints too much", Values: []trace.Value{{Name: scenarios.ValueFrames, N: int64(dropped)}},
 		})
 	}
+}
+
+// maxSaid bounds what a note quotes of a program.
+const maxSaid = 200
+
+// heed remembers how a program failed, and what it said last.
+func (p *program) heed(e *trace.Event) {
+	switch {
+	case e.Kind == trace.KindExecOutput && strings.TrimSpace(e.Text) != "":
+		p.said = e.Text
+	case e.Kind == trace.KindExecExit && e.Status != 0 && p.failed == "":
+		p.failed = fmt.Sprintf("%s at %v", e.Text, time.Duration(p.world.loop.Now()).Round(time.Millisecond))
+	}
+}
+
+// note says that the program ended by itself with an error, which explains most
+// of what is missing in the numbers of its device.
+func (p *program) note() (note string, failed bool) {
+	if p.failed == "" {
+		return "", false
+	}
+	note = fmt.Sprintf("the program of %s ended with %s", p.node, p.failed)
+	if said := []rune(p.said); len(said) > maxSaid {
+		note += "; it said last: " + string(said[:maxSaid]) + "…"
+	} else if len(said) > 0 {
+		note += "; it said last: " + p.said
+	}
+	return note, true
 }

@@ -31,18 +31,21 @@ type Result struct {
 	// ModelBroker says that the broker is hilnet's, so that the outcome knows what
 	// was delivered.
 	ModelBroker bool
-	Verdict     Verdict
-	Checks      []scenarios.Verdict // the expectations, in the order of the file
-	Outcome     *scenarios.Outcome
-	Notes       []string // what a reader of the result must know about the models
-	Files       []string // written, in the order of their creation
-	From        string   // name of the recording that the run repeats
-	Decisions   string   // name of the decision log or list of drops that the run followed
-	Events      uint64   // trace events
-	Length      sim.Time // how far the run came
-	Wall        time.Duration
-	Lateness    sim.Lateness // in real time
-	Recording   Recording    // what the captures hold, if there are any
+	// Models is how many devices are hilnet's own: of others nobody knows what they
+	// published.
+	Models    int
+	Verdict   Verdict
+	Checks    []scenarios.Verdict // the expectations, in the order of the file
+	Outcome   *scenarios.Outcome
+	Notes     []string // what a reader of the result must know about the models
+	Files     []string // written, in the order of their creation
+	From      string   // name of the recording that the run repeats
+	Decisions string   // name of the decision log or list of drops that the run followed
+	Events    uint64   // trace events
+	Length    sim.Time // how far the run came
+	Wall      time.Duration
+	Lateness  sim.Lateness // in real time
+	Recording Recording    // what the captures hold, if there are any
 }
 
 // A Recording counts what all capture points of a run saw together. Captured =
@@ -77,7 +80,7 @@ func (w *World) finish(runErr error, interrupted bool) *Result {
 	r := &Result{
 		Scenario: w.sc.Name, Source: w.opt.Source, Seed: w.sc.Seed, Clock: w.sc.Clock,
 		ModelBroker: w.sc.Broker.Kind == scenarios.BrokerModel && w.opt.Broker == nil && w.opt.Device == nil,
-		Length:      w.loop.Now(), Lateness: w.loop.Lateness(), Files: w.files.names,
+		Models:      w.sc.Models(), Length: w.loop.Now(), Lateness: w.loop.Lateness(), Files: w.files.names,
 	}
 	if w.opt.Decisions != nil {
 		r.Decisions = w.opt.Decisions.Name
@@ -114,6 +117,11 @@ func (w *World) notes(o *scenarios.Outcome) []string {
 	var all []string
 	if w.loop.RealTime() {
 		all = append(all, "real time: another run with the same seed differs; how late events ran is measured, not promised")
+	}
+	for _, p := range w.programs {
+		if note, failed := p.note(); failed {
+			all = append(all, note)
+		}
 	}
 	if b := &w.sc.Broker; b.Kind.AtEdge() && o.Connects == 0 && w.sc.Models() > 0 {
 		all = append(all, fmt.Sprintf("nobody connected to the broker at %v port %d: is one running there that listens on that address? mosquitto 2 listens on localhost only, unless its configuration has \"listener %d\" and \"allow_anonymous true\"",

@@ -240,17 +240,6 @@ func (f *predicateFinder) Visit(node *ast.Node) {
 	}
 }
 
-// unknownBeyond are the names that only hilnet's own broker can tell.
-var unknownBeyond = []string{"delivered", "lost", "duplicated"}
-
-// article says in words what a broker is that hilnet does not see into.
-func (k BrokerKind) article() string {
-	if k == BrokerCapture {
-		return "a recorded"
-	}
-	return "a real"
-}
-
 func (v *nameVisitor) identifier(n *ast.IdentifierNode) {
 	names := append(outcomeNames(), "device", "link", spanFunc)
 	switch {
@@ -260,8 +249,8 @@ func (v *nameVisitor) identifier(n *ast.IdentifierNode) {
 			h = fmt.Sprintf("a pool belongs to a device: device(%q).pool", v.s.Devices[0].Name)
 		}
 		v.fail(n, h, "the outcome has nothing called %q", n.Value)
-	case v.s.Broker.Kind != BrokerModel && slices.Contains(unknownBeyond, n.Value):
-		v.fail(n, "use acknowledged", "%s is unknown: hilnet does not see what arrives at %s broker", n.Value, v.s.Broker.Kind.article())
+	default:
+		v.known(n, n.Value, nil)
 	}
 }
 
@@ -298,10 +287,11 @@ func (v *nameVisitor) member(n *ast.MemberNode) {
 			return
 		}
 	}
-	_, isCall := n.Node.(*ast.CallNode)
-	_, isEntry := n.Node.(*ast.PointerNode)
-	if (isCall || isEntry) && v.s.Broker.Kind != BrokerModel && slices.Contains(unknownBeyond, property.Value) {
-		v.fail(property, "use acknowledged", "%s is unknown: hilnet does not see what arrives at %s broker", property.Value, v.s.Broker.Kind.article())
+	switch of := n.Node.(type) {
+	case *ast.CallNode:
+		v.known(property, property.Value, v.deviceOf(of))
+	case *ast.PointerNode:
+		v.known(property, property.Value, nil)
 	}
 }
 

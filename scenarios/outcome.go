@@ -76,13 +76,15 @@ type Traffic struct {
 	Duplicated int `json:"duplicated" expr:"duplicated"`
 	// Messages that the application took (message_get events with status 0).
 	Received int `json:"received" expr:"received"`
-	// Connections that came up (connected events with status 0).
+	// Connections that came up (connected events with status 0). Of a device that is
+	// not a model those that hilnet's broker accepted (broker.connected events), here
+	// and below; unknown with a real broker.
 	Connects int `json:"connects" expr:"connects"`
 	// Attempts to connect that failed (connected events with another status).
 	ConnectErrors int `json:"connect_errors" expr:"connect_errors"`
 	// Connections that came up after the first one of each device.
 	Reconnects int `json:"reconnects" expr:"reconnects"`
-	// Sessions that ended (disconnected events), for whatever cause.
+	// Sessions that ended (disconnected events, or broker.disconnected), for whatever cause.
 	Disconnects int `json:"disconnects" expr:"disconnects"`
 	// Starts of a device after its first one (device.boot events with a count above
 	// 1), whatever ended what ran before.

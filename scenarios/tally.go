@@ -29,6 +29,8 @@ type Tally struct {
 	duration time.Duration
 	names    map[string]int // index of a device by name
 	clients  map[string]int // and by client identifier, the first that has it
+	real     []bool         // the devices that are not models: what they do, the broker tells
+	models   int            // the devices that are
 	linked   map[string]int // index of a link by name
 	own      int            // events that are remembered for each name of a device
 	// others counts what no device of the scenario did.
@@ -91,6 +93,10 @@ func NewTally(s *Scenario) *Tally {
 	}
 	for i, d := range s.Devices {
 		t.names[d.Name] = i
+		t.real = append(t.real, !d.Model())
+		if d.Model() {
+			t.models++
+		}
 		if _, taken := t.clients[d.MQTT.ClientID]; !taken {
 			t.clients[d.MQTT.ClientID] = i
 		}
@@ -195,6 +201,10 @@ func (t *Tally) Add(e *trace.Event) {
 		}
 	case trace.KindConnected, trace.KindDisconnected, trace.KindPingTimeout:
 		t.session(e)
+	case trace.KindBrokerConnected, trace.KindBrokerDisconnected:
+		if i := t.device(e); e.Client != "" && (i >= 0 && t.real[i] || i < 0 && t.models == 0) {
+			t.session(e)
+		}
 	case KindBoot:
 		if e.Count > 1 {
 			t.at(t.device(e)).Reboots++
@@ -218,7 +228,7 @@ func (t *Tally) Add(e *trace.Event) {
 func (t *Tally) session(e *trace.Event) {
 	d := t.at(t.device(e))
 	switch {
-	case e.Kind == trace.KindDisconnected:
+	case e.Kind == trace.KindDisconnected, e.Kind == trace.KindBrokerDisconnected:
 		d.Disconnects++
 		t.note("disconnects", e, "disconnected: %s", e.Text)
 	case e.Kind == trace.KindPingTimeout:

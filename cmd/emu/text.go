@@ -22,18 +22,13 @@ func writeResult(w io.Writer, p palette, r *emu.Result, again string) {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-13s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	row("published", "%d%s", o.Published, failed(o.PublishErrors))
-	row("acknowledged", "%d%s", o.Acknowledged, latency(o))
-	if r.ModelBroker {
-		row("delivered", "%d, lost %d, duplicated %d", o.Delivered, o.Lost, o.Duplicated)
-	} else {
-		row("delivered", "unknown: only hilnet's own broker tells")
-	}
-	row("received", "%d", o.Received)
-	row("connections", "%d, reconnects %d%s", o.Connects, o.Reconnects, failed(o.ConnectErrors))
+	writeTraffic(row, r)
 	for _, d := range o.Devices {
 		if len(o.Devices) > maxPoolRows {
 			break // the spread names those that matter
+		}
+		if d.Pool.Total == 0 {
+			continue // not a model
 		}
 		row("pool", "low-water mark %d of %d packets free (%s), %s found none", d.Pool.MinFree, d.Pool.Total, d.Name, count(d.Pool.EmptyRequests, "request", "requests"))
 	}
@@ -56,7 +51,7 @@ func writeResult(w io.Writer, p palette, r *emu.Result, again string) {
 		fmt.Fprintln(w)
 	}
 	for _, n := range r.Notes {
-		row("note", "%s", n)
+		row("note", "%s", printable(n))
 	}
 	for i, f := range fileRows(r.Files) {
 		name := ""
@@ -66,6 +61,30 @@ func writeResult(w io.Writer, p palette, r *emu.Result, again string) {
 		row(name, "%s", f)
 	}
 	row("again", "%s", again)
+}
+
+// writeTraffic prints what became of messages, as far as anybody knows: of real
+// devices only hilnet's broker tells, and of a real broker only hilnet's devices.
+func writeTraffic(row func(name, format string, args ...any), r *emu.Result) {
+	o := r.Outcome
+	if r.Models == 0 {
+		if !r.ModelBroker {
+			row("messages", "unknown: between real devices and a real broker hilnet sees frames")
+			return
+		}
+		row("delivered", "%d, duplicated %d", o.Delivered, o.Duplicated)
+		row("connections", "%d, reconnects %d%s", o.Connects, o.Reconnects, refused(o.ConnectErrors))
+		return
+	}
+	row("published", "%d%s", o.Published, failed(o.PublishErrors))
+	row("acknowledged", "%d%s", o.Acknowledged, latency(o))
+	if r.ModelBroker {
+		row("delivered", "%d, lost %d, duplicated %d", o.Delivered, o.Lost, o.Duplicated)
+	} else {
+		row("delivered", "unknown: only hilnet's own broker tells")
+	}
+	row("received", "%d", o.Received)
+	row("connections", "%d, reconnects %d%s", o.Connects, o.Reconnects, failed(o.ConnectErrors))
 }
 
 // maxPoolRows is how many devices have a row each; of more than that only the
@@ -173,6 +192,13 @@ func failed(n int) string {
 		return ""
 	}
 	return ", " + count(n, "call", "calls") + " failed"
+}
+
+func refused(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return ", " + strconv.Itoa(n) + " refused"
 }
 
 // count writes a number of things.
