@@ -262,7 +262,7 @@ func (p *program) tell() {
 	}
 }
 
-// maxSaid bounds what a note quotes of a program.
+// maxSaid bounds what a note quotes of a program, in characters.
 const maxSaid = 200
 
 // heed remembers how a program failed, and what it said last.

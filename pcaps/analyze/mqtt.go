@@ -212,11 +212,11 @@ func (q *mqttState) conclude(s *session, a *Analyzer) {
 		who, peer := s.name(r.side), s.name(r.side.Peer())
 		switch r.typ {
 		case codec.PINGREQ:
-			s.find(a, r.at, r.frame, "ping_unanswered", "the %s sent PINGREQ and got no PINGRESP in %v", who, c.Last.Sub(r.at).Round(time.Microsecond))
+			s.find(a, r.at, r.frame, "ping_unanswered", "the %s sent PINGREQ and got no PINGRESP in %v%s", who, c.Last.Sub(r.at).Round(time.Microsecond), s.cutShort(a, r.at))
 		case codec.CONNECT:
-			s.find(a, r.at, r.frame, "broker_silent", "the %s sent CONNECT and got no CONNACK in %v: the %s said nothing", who, c.Last.Sub(r.at).Round(time.Microsecond), peer)
+			s.find(a, r.at, r.frame, "broker_silent", "the %s sent CONNECT and got no CONNACK in %v: the %s said nothing%s", who, c.Last.Sub(r.at).Round(time.Microsecond), peer, s.cutShort(a, r.at))
 		default:
-			s.find(a, r.at, r.frame, "unanswered", "the %s sent %v %d and got no %v for it", who, r.typ, r.id, r.answer)
+			s.find(a, r.at, r.frame, "unanswered", "the %s sent %v %d and got no %v for it%s", who, r.typ, r.id, r.answer, s.cutShort(a, r.at))
 		}
 	}
 	if q.unlistedReq > 0 {

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -143,6 +144,16 @@ func TestEachRuleFindsWhatItIsFor(t *testing.T) {
 			k.session().say(byClient, push, "\xc0\x00", time.Millisecond)
 			k.say(byServer, wire.TCPAck, "", 50*time.Millisecond)
 			k.say(byServer, push, "\xd0\x00", 5*second)
+		}},
+		{"ping_unanswered: the client sent PINGREQ and got no PINGRESP in 50ms; but the capture ends 50ms later", func(k *talk) {
+			k.session().say(byClient, push, "\xc0\x00", second)
+			k.say(byServer, wire.TCPAck, "", 50*time.Millisecond)
+		}},
+		{"unanswered: the client sent SUBSCRIBE 1 and got no SUBACK for it; but the capture ends there", func(k *talk) {
+			k.session().say(byClient, push, "\x82\x06\x00\x01\x00\x01a\x00", second)
+		}},
+		{"no_answer: the client sent 1 SYN and the server did not answer: it is off, unreachable, or the capture has one direction only; but", func(k *talk) {
+			k.feed(segmentOf(netip.MustParseAddrPort("10.0.0.9:50000"), serverAddr, wire.TCPSyn, 1, 0, 1, ""), second)
 		}},
 	} {
 		k := newTalk(t)

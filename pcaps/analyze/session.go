@@ -23,6 +23,7 @@ type session struct {
 
 	last      sim.Time // of the segment before
 	lastFrame uint64
+	lastSide  flow.Side
 }
 
 // A tally is what is counted of one side.
@@ -121,7 +122,21 @@ func (s *session) take(a *Analyzer, seg *Segment) {
 		s.close, s.shut = seg.At, true
 	}
 	h.heard = seg.At
-	s.last, s.lastFrame = seg.At, seg.Frame
+	s.last, s.lastFrame, s.lastSide = seg.At, seg.Frame, side
+}
+
+// cutShort says of a wait since at that the capture ended in the middle of it: an
+// answer has at least a second, or three round-trip times, to come.
+func (s *session) cutShort(a *Analyzer, at sim.Time) string {
+	left := a.now.Sub(at)
+	if s.of.EndedBy != flow.NoSide || left >= max(shortestIdle, 3*s.roundTrip()) {
+		return ""
+	}
+	when := "there"
+	if left > 0 {
+		when = left.Round(time.Microsecond).String() + " later"
+	}
+	return "; but the capture ends " + when + ", perhaps before the answer"
 }
 
 // find lists a finding.
@@ -183,7 +198,7 @@ func (s *session) conclude(a *Analyzer) {
 	}
 	opener := c.Client
 	if opener != flow.NoSide && c.Half(opener.Peer()).Frames == 0 && c.Half(opener).SYNs > 0 {
-		s.find(a, c.First, c.FirstFrame, "no_answer", "the client sent %d SYN and the server did not answer: it is off, unreachable, or the capture has one direction only", c.Half(opener).SYNs)
+		s.find(a, c.First, c.FirstFrame, "no_answer", "the client sent %d SYN and the server did not answer: it is off, unreachable, or the capture has one direction only%s", c.Half(opener).SYNs, s.cutShort(a, c.First))
 		return
 	}
 	for _, side := range []flow.Side{flow.SideA, flow.SideB} {

@@ -120,6 +120,8 @@ func (s *session) explain(a *Analyzer, seg *Segment, h, o *tally, d time.Duratio
 		kind, text = "delayed_ack", fmt.Sprintf("the %s acknowledged frame %d only after %v (delayed ACK; the way there and back takes %v)", me, seg.ACKsFrame, seg.ACKRTT.Round(time.Microsecond), path.Round(time.Microsecond))
 	case h.waiting != 0 && seg.Len > 0:
 		kind, text = "acknowledgement", fmt.Sprintf("the %s sent more %v after frame %d, which nobody had acknowledged", me, span, h.waiting)
+	case s.lastSide == seg.Result.Side.Peer() && seg.Len > 0 && d <= path+path/4:
+		kind, text = "round_trip", fmt.Sprintf("the %s went on %v after frame %d of the %s, as the way there and back takes", me, span, s.lastFrame, peer)
 	case s.mqtt.answered != 0 && s.mqtt.answered == seg.Frame && seg.Len > 0:
 		kind, text = "application", fmt.Sprintf("the application of the %s took %v to answer", me, span)
 	case s.mqtt.owes(s, seg.Result.Side == s.of.Client) && seg.Len > 0:

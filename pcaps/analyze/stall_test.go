@@ -16,6 +16,7 @@ func TestStallIsWhatTheRoundTripDoesNotExplain(t *testing.T) {
 	server := Segment{Flags: wire.TCPAck, ACKsFrame: 1}
 	answer, client := server, Segment{Flags: wire.TCPAck | wire.TCPPsh, Len: 10}
 	answer.Len = 4
+	freed := Segment{Flags: wire.TCPAck | wire.TCPPsh, Len: 4, Frame: 7} // an answer that had to wait for an ACK
 	for _, c := range []struct {
 		name         string
 		seg          Segment
@@ -25,6 +26,8 @@ func TestStallIsWhatTheRoundTripDoesNotExplain(t *testing.T) {
 	}{
 		{"an ACK after one round trip", server, flow.SideB, 200 * time.Millisecond, "", "round_trip"},
 		{"an answer with its ACK", answer, flow.SideB, 230 * time.Millisecond, "", "round_trip"},
+		{"an answer one round trip after an ACK", freed, flow.SideB, 210 * time.Millisecond, "", "round_trip"},
+		{"an answer later than that", freed, flow.SideB, 300 * time.Millisecond, "application", "application"},
 		{"an ACK a delay later", server, flow.SideB, 400 * time.Millisecond, "delayed_ack", "delayed_ack"},
 		{"an ACK later than it may be", server, flow.SideB, 701 * time.Millisecond, "acknowledgement", "acknowledgement"},
 		{"the next message", client, flow.SideA, 990 * time.Millisecond, "", "idle"},
@@ -42,6 +45,7 @@ func TestStallIsWhatTheRoundTripDoesNotExplain(t *testing.T) {
 			s := standing()
 			s.half[0].rtt.add(200 * time.Millisecond)
 			s.half[1].rtt.add(0)
+			s.lastSide, s.mqtt.answered = c.side.Peer(), freed.Frame
 			c.seg.Result.Side, c.seg.At, c.seg.ACKRTT = c.side, sim.Time(0).Add(c.after), c.after
 			s.take(a, &c.seg)
 			got := ""
