@@ -174,8 +174,16 @@ func (c *cli) distanceOfTwo(ctx context.Context, a *subject, name string, f *dis
 	}
 	d.sayOfTwo(a, b)
 	d.B, d.Report, d.Ranked = name, r, []distanceTo{{name, r.Distance}}
+	d.sayOfOutages(b)
 	d.Notes = append(append(d.Notes, a.notes...), b.notes...)
 	return c.tellDistance(d, f)
+}
+
+// sayOfOutages notes that outages of two runs are not the same.
+func (d *distanceDocument) sayOfOutages(b *subject) {
+	if r := d.Report; !r.OutagesCompared && r.A.Outages >= 0 && r.B.Outages >= 0 {
+		d.Notes = append(d.Notes, fmt.Sprintf("%s: its link was down otherwise than that of %s (%d outages and %d, or of other kinds), so what was done then is not compared", b.name, d.AFile, r.B.Outages, r.A.Outages))
+	}
 }
 
 // sayOfTwo notes what is otherwise in one run than in the other.

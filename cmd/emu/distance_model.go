@@ -33,6 +33,7 @@ func (c *cli) distanceToModels(ctx context.Context, a *subject, profiles []strin
 	}
 	defer os.RemoveAll(folder) //nolint:errcheck // it is nobody's
 	d.Notes = append(d.Notes, a.notes...)
+	var nearest *subject
 	for _, profile := range profiles {
 		b, err := c.model(ctx, a, sc, profile, filepath.Join(folder, profile), f, config)
 		if err != nil && len(profiles) > 1 && isScenarioError(err) {
@@ -47,7 +48,7 @@ func (c *cli) distanceToModels(ctx context.Context, a *subject, profiles []strin
 			return err
 		}
 		if d.Report == nil || r.Distance < d.Report.Distance {
-			d.Report, d.B = r, profile
+			d.Report, d.B, nearest = r, profile, b
 		}
 		d.Ranked = append(d.Ranked, distanceTo{profile, r.Distance})
 		d.Notes = append(d.Notes, b.notes...)
@@ -55,6 +56,7 @@ func (c *cli) distanceToModels(ctx context.Context, a *subject, profiles []strin
 	if d.Report == nil {
 		return usagef("no model can run %s: %s", sc.Name, strings.Join(d.Notes, "; "))
 	}
+	d.sayOfOutages(nearest)
 	slices.SortStableFunc(d.Ranked, func(x, y distanceTo) int { return cmp.Compare(x.Distance, y.Distance) })
 	return nil
 }

@@ -94,7 +94,7 @@ func (s *subject) read(ctx context.Context, config distance.Config) error {
 		s.note("it was made at the peer's end of the link: what was lost on the way there is missing, and times have the link's delay in them")
 	}
 	for _, c := range s.capture.NotRead {
-		s.note("%d not read: %s", c.N, c.Reason)
+		s.note("not read: %s (%d)", c.Reason, c.N)
 	}
 	return nil
 }

@@ -4,32 +4,16 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
-	"time"
-
-	"hilnet/sim"
 )
 
 // An arpFrame is an ARP request or reply of anybody.
 type arpFrame struct {
-	at        sim.Time
-	frame     uint64
+	place
 	request   bool
 	sender    netip.Addr
 	target    netip.Addr
 	broadcast bool
-	lane      int // the interface
-	name      string
 }
-
-// asking is how far a host has come in asking another for its address.
-type asking struct {
-	n  int
-	at sim.Time
-}
-
-// rowPause ends a row of requests: no stack waits that long before it asks again, NetX
-// Duo's 10 s (NX_ARP_UPDATE_RATE) being the longest known.
-const rowPause = time.Minute
 
 // arp finds the device's requests and replies.
 func (r *reading) arp() {
@@ -44,18 +28,9 @@ func (r *reading) arp() {
 		case own && q.target == q.sender:
 			r.add(ARPRequests, sample{frame: q.frame, at: q.at, what: "announcement", values: []value{{"sent", to(q)}}})
 		case own && q.request:
-			a := asked[q.target]
-			if q.at.Sub(a.at) > rowPause {
-				a.n = 0
-			}
-			a.n++
-			s := sample{frame: q.frame, at: q.at, what: fmt.Sprintf("request %d of a row", a.n), values: []value{{"sent", to(q)}}}
-			if a.n > 1 {
-				s.after, s.timed = q.at.Sub(a.at), true
-			}
+			s := sample{frame: q.frame, at: q.at, values: []value{{"sent", to(q)}}}
+			s.what = fmt.Sprintf("request %d of a row", next(asked, q.target, &s))
 			r.add(ARPRequests, s)
-			a.at = q.at
-			asked[q.target] = a
 		case own:
 			w, known := wanted[q.target]
 			s := sample{frame: q.frame, at: q.at, what: "reply that nobody asked for", unasked: true}

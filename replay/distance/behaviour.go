@@ -8,6 +8,10 @@ const (
 	NoBehaviour Behaviour = iota
 	ARPRequests
 	ARPReplies
+	NDRequests
+	NDAnswers
+	DHCPMessages
+	DNSQueries
 	SYNs
 	InitialNumbers
 	Ports
@@ -49,7 +53,11 @@ type description struct {
 var table = [behaviours]description{
 	ARPRequests:      {"arp", "arp_requests", 3, "requests for an address: which of a row it is, how it is sent, and the time since the one before", false},
 	ARPReplies:       {"arp", "arp_replies", 2, "what becomes of requests for the device's address, and after how long", true},
-	SYNs:             {"handshake", "syn", 3, "the first SYN of a connection: options, MSS, window, TTL, DF", false},
+	NDRequests:       {"nd", "nd_requests", 3, "IPv6: solicitations of neighbours and routers, announcements: which of a row it is, how it is sent, and the time since the one before", false},
+	NDAnswers:        {"nd", "nd_answers", 2, "what becomes of solicitations for the device's IPv6 addresses, and after how long", true},
+	DHCPMessages:     {"dhcp", "dhcp_messages", 4, "what is said to DHCP servers: which try it is, what it asks for, and the time since the message before, of either side", false},
+	DNSQueries:       {"dns", "dns_queries", 4, "queries for names: which try it is, of which server, and the time since the try before", false},
+	SYNs:             {"handshake", "syn", 3, "the first SYN of a connection: options, scale, MSS, window, TTL, DF", false},
 	InitialNumbers:   {"handshake", "initial_number", 2, "the first sequence number beside the one of the connection before", false},
 	Ports:            {"handshake", "port", 1, "the port beside the one of the connection before", false},
 	SYNAnswers:       {"handshake", "syn_answer", 2, "what answers SYN,ACK, and after how long", true},

@@ -1,6 +1,7 @@
 package distance
 
 import (
+	"slices"
 	"time"
 
 	"hilnet/replay/compare"
@@ -12,11 +13,12 @@ func Compare(a, b *Capture, config Config) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{Tolerance: config.Tolerance, A: a, B: b, Classes: []Class{}, Measures: []Measure{}}
+	r.OutagesCompared = a.Outages >= 0 && b.Outages >= 0 && slices.Equal(a.outages, b.outages)
 	room := config.MaxLines
 	sum, weights := 0.0, 0
 	for _, behaviour := range Behaviours() {
 		x, y := a.samples[behaviour], b.samples[behaviour]
-		if behaviour.Class() == classOutage && (a.Outages < 0 || b.Outages < 0) {
+		if behaviour.Class() == classOutage && !r.OutagesCompared {
 			x, y = nil, nil
 		}
 		m := measure(behaviour, x, y, config.Tolerance, &room)
@@ -150,10 +152,10 @@ func (s *sample) cause() *time.Duration {
 	return &d
 }
 
-// changedCost is the share of the values that are not the same, half at least: two
+// changedCost is the share of the values that are not the same, a quarter at least: two
 // that have most in common are still two.
 func changedCost(x, y *sample, fields []string) float64 {
-	const least = 0.5
+	const least = 0.25
 	return max(least, float64(len(fields))/float64(max(len(x.values), len(y.values), 1)))
 }
 

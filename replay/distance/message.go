@@ -212,17 +212,21 @@ func bodyOf(m *flow.Message) []byte {
 // maxText is how much of a text is shown.
 const maxText = 128
 
-// text takes a string with a length off b; without a whole one it is empty. A long one
-// is cut, and told from others by its digest.
+// clip cuts a long text, which its digest tells from others.
+func clip(s string) string {
+	if len(s) > maxText {
+		return strings.ToValidUTF8(s[:maxText], "\uFFFD") + "... " + digest([]byte(s))
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// text takes a string with a length off b; without a whole one it is empty.
 func text(b []byte) (s string, rest []byte) {
 	if len(b) < 2 || int(binary.BigEndian.Uint16(b)) > len(b)-2 {
 		return "", b
 	}
 	n := 2 + int(binary.BigEndian.Uint16(b))
-	if whole := b[2:n]; len(whole) > maxText {
-		return strings.ToValidUTF8(string(whole[:maxText]), "\uFFFD") + "... " + digest(whole), b[n:]
-	}
-	return strings.ToValidUTF8(string(b[2:n]), "\uFFFD"), b[n:]
+	return clip(string(b[2:n])), b[n:]
 }
 
 // digest is what the contents of messages are compared by.

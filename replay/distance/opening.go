@@ -2,6 +2,7 @@ package distance
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"hilnet/pcaps/flow"
@@ -18,7 +19,10 @@ func (c *connection) opens(r *reading, f *flow.Frame, s *flow.Result) {
 // synValues are what a SYN says.
 func synValues(s *flow.Result) []value {
 	options, err := s.TCP.Options()
-	layout := layoutOf(s.TCP.RawOptions())
+	layout, scale := layoutOf(s.TCP.RawOptions()), "none"
+	if options.HasWindowScale {
+		scale = strconv.Itoa(int(options.WindowScale))
+	}
 	if err != nil {
 		layout += " (malformed)"
 	}
@@ -32,7 +36,7 @@ func synValues(s *flow.Result) []value {
 		ttl = int64(ip[7])
 	}
 	return []value{
-		{"options", layout}, number("MSS", int64(options.MSS)), number("window", int64(s.TCP.Window())), number("TTL", ttl), {"DF", fragment},
+		{"options", layout}, {"scale", scale}, number("MSS", int64(options.MSS)), number("window", int64(s.TCP.Window())), number("TTL", ttl), {"DF", fragment},
 	}
 }
 
@@ -56,15 +60,14 @@ func (c *connection) follows(r *reading, f *flow.Frame, s *flow.Result) {
 	r.add(Reconnects, sample{frame: f.Number, at: f.At, what: "attempt", values: []value{{"behind", how}}, after: f.At.Sub(from), timed: true})
 }
 
+// portRange tells no more of a first port than one can: which it is of those that
+// nobody owns is chance.
 func portRange(p uint16) string {
-	const registered, private = 1024, 49152 // RFC 6335 section 6
-	switch {
-	case p < registered:
+	const registered = 1024 // RFC 6335 section 6
+	if p < registered {
 		return "below 1024"
-	case p < private:
-		return "1024 to 49151"
 	}
-	return "49152 or more"
+	return "1024 or more"
 }
 
 func nextPort(before, p uint16) string {
@@ -114,10 +117,6 @@ func layoutOf(raw []byte) string {
 				break
 			}
 			n = int(rest[1])
-			const scale = 3
-			if kind == scale && n == scale {
-				name = fmt.Sprintf("scale %d", rest[2])
-			}
 		}
 		all = append(all, name)
 		rest = rest[n:]

@@ -65,10 +65,13 @@ func TestWhatIsDoneInAnOutageIsMeasured(t *testing.T) {
 	if back := with.samples[OutageReturns][0]; !back.timed || back.after != 0 {
 		t.Errorf("%+v", back)
 	}
+	outage.Kind = "link_down"
+	other := open(t, path, Config{Outages: []Outage{outage}})
+	none := open(t, path, Config{Outages: []Outage{}})
 	for _, c := range []struct {
 		other *Capture
 		shown bool
-	}{{with, true}, {plain, false}} {
+	}{{with, true}, {plain, false}, {other, false}, {none, false}} {
 		r, err := Compare(with, c.other, Config{})
 		if err != nil || r.Distance != 0 {
 			t.Fatal(r, err)

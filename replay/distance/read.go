@@ -25,8 +25,8 @@ type Capture struct {
 	Interface   string `json:"interface"`
 	Connections int    `json:"connections"`
 	Samples     int    `json:"samples"`
-	// Outages are those of the link, -1 when nobody knows. They are compared if both
-	// captures' are known.
+	// Outages are those of the link, -1 when nobody knows. What the device did in them is
+	// compared if both captures' are known, and as many of each kind in the same order.
 	Outages int `json:"outages"`
 	// NotRead are frames that tell nothing here, conversations in TLS whose messages are
 	// not known, and what did not fit into a limit, by the reason.
@@ -34,6 +34,7 @@ type Capture struct {
 	// Problem is why reading ended before the end of the file.
 	Problem error `json:"-"`
 
+	outages []string // their kinds
 	samples [behaviours][]sample
 }
 
@@ -71,12 +72,17 @@ type reading struct {
 	last    *connection            // that the device opened
 	all     []*connection
 
-	start    pcaps.Stamp // of the first frame
-	requests []arpFrame
-	sent     []deed // frames of any host, when outages are known
-	progress []sim.Time
-	n        int // what is kept, against MaxSamples
-	err      error
+	start      pcaps.Stamp             // of the first frame
+	hosts      map[netip.Addr]wire.MAC // looked up only
+	requests   []arpFrame
+	dhcpFrames []dhcpFrame
+	dnsFrames  []dnsFrame
+	ndFrames   []ndFrame
+	told       uint64 // frames of the last three
+	sent       []deed // frames of any host, when outages are known
+	progress   []sim.Time
+	n          int // what is kept, against MaxSamples
+	err        error
 }
 
 // A deed is a frame that a host sent.
@@ -92,10 +98,13 @@ func Read(ctx context.Context, in *pcaps.Reader, config Config) (*Capture, error
 	if err := config.setDefaults(); err != nil {
 		return nil, err
 	}
-	r := &reading{Capture: &Capture{NotRead: []Count{}, Outages: -1}, in: in, config: config, byID: map[uint64]*connection{}}
+	r := &reading{Capture: &Capture{NotRead: []Count{}, Outages: -1}, in: in, config: config, byID: map[uint64]*connection{}, hosts: map[netip.Addr]wire.MAC{}}
 	r.keys.Add(config.KeyLog)
 	if config.Outages != nil {
 		r.Outages = len(config.Outages)
+	}
+	for i := range config.Outages {
+		r.Capture.outages = append(r.Capture.outages, config.Outages[i].Kind)
 	}
 	if err := r.wants(config.Device); err != nil {
 		return nil, err
@@ -115,9 +124,11 @@ func Read(ctx context.Context, in *pcaps.Reader, config Config) (*Capture, error
 	case !r.seen && config.Device != "":
 		return nil, fmt.Errorf("%w %s", ErrNoDevice, config.Device)
 	case !r.seen:
-		return nil, fmt.Errorf("%w: nobody opens a connection or asks for an address", ErrNoDevice)
+		return nil, fmt.Errorf("%w: nobody opens a connection, or asks for an address", ErrNoDevice)
 	}
-	r.Device = r.device.String()
+	if r.device.IsValid() {
+		r.Device = r.device.String()
+	}
 	return r.Capture, nil
 }
 
@@ -192,7 +203,7 @@ func (r *reading) frames(ctx context.Context) error {
 
 // frame takes a frame.
 func (r *reading) frame(f flow.Frame, lane int, name string) {
-	r.ethernet(&f, lane, name)
+	r.ethernet(&f, place{f.At, f.Number, lane, name})
 	result := r.table.Feed(f)
 	if result.Conversation == nil {
 		return
@@ -212,7 +223,7 @@ func (r *reading) frame(f flow.Frame, lane int, name string) {
 }
 
 // ethernet looks at what TCP is not told of.
-func (r *reading) ethernet(f *flow.Frame, lane int, name string) {
+func (r *reading) ethernet(f *flow.Frame, p place) {
 	if f.Link != flow.LinkEthernet {
 		return
 	}
@@ -226,9 +237,8 @@ func (r *reading) ethernet(f *flow.Frame, lane int, name string) {
 		from, kind = l.ARP.Sender(), "ARP"
 		r.keep(1)
 		r.requests = append(r.requests, arpFrame{
-			at: f.At, frame: f.Number, request: l.ARP.Operation() == wire.ARPRequest,
+			place: p, request: l.ARP.Operation() == wire.ARPRequest,
 			sender: l.ARP.Sender(), target: l.ARP.Target(), broadcast: l.Ethernet.Dst() == wire.BroadcastMAC,
-			lane: lane, name: name,
 		})
 	case l.IPv4 != nil, l.IPv6 != nil:
 		from = l.Src().Unmap()
@@ -237,8 +247,12 @@ func (r *reading) ethernet(f *flow.Frame, lane int, name string) {
 			kind = "TCP"
 		case l.UDP != nil:
 			kind = "UDP"
+			r.datagram(p, &l)
+		case l.ICMPv6 != nil:
+			r.icmpv6(p, &l)
 		}
 	}
+	r.neighbour(from, l.Ethernet.Src())
 	if r.byMAC && l.Ethernet.Src() == r.mac && from.IsValid() && !from.IsUnspecified() {
 		r.learn(from)
 	}
@@ -326,20 +340,20 @@ func (r *reading) finish() {
 		}
 	}
 	r.arp()
+	r.dhcp()
+	r.dns()
+	r.nd()
 	r.outages()
 	for b := range r.samples { // some are known only at the end of a connection
 		slices.SortStableFunc(r.samples[b], func(x, y sample) int { return cmp.Compare(x.at, y.at) })
 	}
 	for _, c := range r.all {
 		if why := tlsdec.Unread(c.of); why != "" {
-			r.notRead(why, 1)
+			r.notRead("session in TLS: "+why, 1)
 		}
 	}
 	for i, n := range r.table.Stats().Ignored {
-		if flow.Reason(i) == flow.ReasonNotIP {
-			n -= min(n, uint64(len(r.requests))) // ARP
-		}
-		if n > 0 {
+		if n = r.ignored(flow.Reason(i), n); n > 0 {
 			r.notRead(flow.Reason(i).String(), n)
 		}
 	}

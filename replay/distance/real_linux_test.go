@@ -33,13 +33,12 @@ func inRealTime(t *testing.T, text string) string {
 // A Linux client in a namespace is nearer to the model of Linux than to that of NetX,
 // both doing what extract finds that it did.
 func TestARealLinuxClientIsNearestToTheModelOfLinux(t *testing.T) {
-	linktest.Soak(t)
 	linktest.Require(t, "tun", "netns", "mosquitto_pub")
 	path := inRealTime(t, `
 version: 1
 name: linux
 clock: real
-duration: 6s
+duration: 1500ms
 devices:
   - name: linux
     kind: tap
@@ -47,7 +46,7 @@ devices:
     tap: {side: kernel, netns: private}
     mqtt: {client_id: linux}
     exec: |
-      for i in $(seq 1 10); do echo "message $i"; sleep 0.2; done |
+      for i in $(seq 1 10); do echo "message $i"; sleep 0.05; done |
       mosquitto_pub -h $HILNET_BROKER -p $HILNET_PORT -i $HILNET_CLIENT -t telemetry -q 1 -l
 links: [{delay: 20ms}]
 broker: {kind: model}

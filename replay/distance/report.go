@@ -14,8 +14,11 @@ type Report struct {
 	Tolerance time.Duration `json:"tolerance"` // times that are no farther apart count as the same
 	A         *Capture      `json:"a"`
 	B         *Capture      `json:"b"`
-	Classes   []Class       `json:"classes"`
-	Measures  []Measure     `json:"behaviours"`
+	// OutagesCompared tells that what was done in outages is compared: they are known of
+	// both, and of the same kinds.
+	OutagesCompared bool      `json:"outages_compared"`
+	Classes         []Class   `json:"classes"`
+	Measures        []Measure `json:"behaviours"`
 }
 
 // A Class is the distance of behaviours that belong together.
