@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +28,7 @@ type extractFlags struct {
 	broker string
 	losses string
 	keyLog string
+	look   bool
 }
 
 func (c *cli) extractCommand() *cobra.Command {
@@ -46,8 +48,10 @@ what cannot be known has bounds. What the capturing itself spoiled is said first
 With -o NAME.jsonl conditions are written: JSON lines with what was seen ("event"),
 and a trace that links can play. With -o NAME.yaml a scenario: a device that does what
 the recorded one did, on a link that loses the same frames. It is run at once, and
-what the run did is shown beside what the capture shows. A session in TLS is read if the
-captures hold its keys, or --keylog names them.
+what the run did is shown beside what the capture shows. With --broker recording, what
+the capture does not show of a device with NetX Duo's stack (its pool, when messages are
+taken, its clock) is looked for by trying. A session in TLS is read if the captures hold
+its keys, or --keylog names them.
 See docs/extract.md.`,
 		Example: "  replay extract device.pcapng broker.pcapng -o conditions.jsonl\n  replay extract device.pcapng broker.pcapng -o field.yaml\n  replay extract field.pcap --device 10.0.0.7",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -61,6 +65,7 @@ See docs/extract.md.`,
 	cmd.Flags().StringVarP(&f.out, "out", "o", "", "write conditions to this file, NAME.jsonl, or a scenario, NAME.yaml (default: a summary is printed)")
 	cmd.Flags().StringVar(&f.broker, "broker", "model", "with a scenario: model (hilnet's broker) or recording (the capture answers, frame by frame)")
 	cmd.Flags().StringVar(&f.losses, "losses", "seen", "with a scenario: seen (lose the frames that were lost) or fitted (lose frames by the model that fits)")
+	cmd.Flags().BoolVar(&f.look, "look", true, "with --broker recording: look for what the capture does not show, in up to 300 runs of the scenario")
 	cmd.Flags().StringVar(&f.device, "device", "", "IP address of the device (default: who opens the connections)")
 	cmd.Flags().UintSliceVar(&f.ports, "port", []uint{1883}, "TCP port of MQTT; may be repeated")
 	addKeyLog(cmd, &f.keyLog)
@@ -130,6 +135,8 @@ func (f *extractFlags) check(files int) error {
 		return fmt.Errorf("--losses %q: write seen or fitted", f.losses)
 	case !scenario && (f.broker != "model" || f.losses != "seen"):
 		return errors.New("--broker and --losses are for a scenario: write one with -o NAME.yaml")
+	case f.broker != "recording" && !f.look:
+		return errors.New("--look is for --broker recording: with hilnet's broker nothing is looked for")
 	case f.broker == "recording" && files != 1:
 		return errors.New("--broker recording needs one capture, made at the device: the link is in it")
 	case f.broker == "recording" && f.losses != "seen":
@@ -169,6 +176,11 @@ func (c *cli) scenario(ctx context.Context, found *extract.Conditions, files []s
 	if err != nil {
 		return err
 	}
+	if f.look {
+		if err := m.Guess(ctx, c.searching()); err != nil {
+			return err
+		}
+	}
 	if err := save(f.out, func(w io.Writer) error { _, err := io.WriteString(w, m.Text()); return err }); err != nil {
 		return err
 	}
@@ -176,7 +188,7 @@ func (c *cli) scenario(ctx context.Context, found *extract.Conditions, files []s
 	if err != nil {
 		return err
 	}
-	for _, what := range m.Changed() {
+	for _, what := range append(m.Changed(), m.Found()...) {
 		fmt.Fprintf(c.stdout, "  %s\n", what)
 	}
 	for _, what := range missed {
@@ -185,6 +197,18 @@ func (c *cli) scenario(ctx context.Context, found *extract.Conditions, files []s
 	fmt.Fprint(c.stdout, again.Text())
 	fmt.Fprintf(c.stdout, "  run it: emu run %s\n", f.out)
 	return nil
+}
+
+// searching returns what tells on stderr how a long search goes.
+func (c *cli) searching() func(runs, most, same, frames int) {
+	const every = 2 * time.Second
+	last := time.Now()
+	return func(runs, most, same, frames int) {
+		if now := time.Now(); now.Sub(last) >= every {
+			last = now
+			fmt.Fprintf(c.stderr, "replay: looking for what the capture does not show: run %d of at most %d; %d of %d frames of the device come again\n", runs, most, same, frames)
+		}
+	}
 }
 
 func readCapture(ctx context.Context, name string, cfg extract.Config) (*extract.Capture, error) {

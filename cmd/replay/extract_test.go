@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"hilnet/emu"
+	"hilnet/internal/linktest"
 	"hilnet/pcaps"
 	"hilnet/scenarios"
 )
@@ -122,6 +123,7 @@ func TestExtractSaysWhatIsWrong(t *testing.T) {
 		{[]string{device, peer, "--losses", "fitted"}, exitUsage, "are for a scenario"},
 		{[]string{device, peer, "--broker", "recording", "-o", "x.yaml"}, exitUsage, "needs one capture"},
 		{[]string{device, "--broker", "recording", "--losses", "fitted", "-o", "x.yaml"}, exitUsage, "exclude each other"},
+		{[]string{device, peer, "--look=false", "-o", "x.yaml"}, exitUsage, "--look is for --broker recording"},
 		{[]string{device, peer, "-o", filepath.Join(t.TempDir(), "no", "x.yaml")}, exitEnvironment, "check the folder"},
 		{[]string{device, peer, "--device", "10.0.0.2"}, exitPass, "0 lost"},
 		{[]string{device}, exitPass, "captured at the device"},
@@ -182,5 +184,24 @@ func TestAScenarioOfARunDoesTheSameAgain(t *testing.T) {
 	}
 	if text, result := run(device, "--broker", "recording"); result.ModelBroker || strings.Contains(text, "PUBACK") && strings.Contains(text, "differs") {
 		t.Errorf("the recording does not answer:\n%s", text)
+	}
+}
+
+// What a capture does not show is looked for, unless that is not wanted.
+func TestExtractLooksForWhatTheCaptureDoesNotShow(t *testing.T) {
+	capture := filepath.Join(linktest.Root(t), "pcaps", "golden", "netx", "5a-broker-crash-dup-retransmit.pcap")
+	out := filepath.Join(t.TempDir(), "field.yaml")
+	for _, c := range []struct{ flag, found, start string }{
+		{"--look", "Of the device's 23 frames 23 come again in a run of the scenario, 16 before", ", start: 300us}"},
+		{"--look=false", "", "netx/5a-broker-crash-dup-retransmit.pcap\"}"},
+	} {
+		code, text := call(t, "extract", capture, "--broker", "recording", c.flag, "-o", out)
+		data, err := os.ReadFile(out)
+		if err != nil || code != exitPass || !strings.Contains(text, c.found) || strings.Contains(text, "come again") != (c.found != "") {
+			t.Errorf("%s: exit %d, %v:\n%s", c.flag, code, err, text)
+		}
+		if !strings.Contains(string(data), c.found) || !strings.Contains(string(data), c.start) {
+			t.Errorf("%s: no %q and %q in\n%s", c.flag, c.found, c.start, data)
+		}
 	}
 }

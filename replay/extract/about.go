@@ -18,7 +18,7 @@ func (m *Making) about() []string {
 		sure = "fits no profile well; this is the nearest"
 	}
 	all = append(all, fmt.Sprintf("The device's stack %s: %s.", sure, m.print.Text))
-	return append(all, m.Changed()...)
+	return append(append(all, m.Changed()...), m.Found()...)
 }
 
 // Changed tells what the scenario has in another form than the capture, sentence by

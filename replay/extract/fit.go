@@ -2,9 +2,11 @@ package extract
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"hilnet/emu"
@@ -203,6 +205,9 @@ func (m *Making) load() (*scenarios.Scenario, error) {
 	return sc, err
 }
 
+// errSilence is a run in which the device sent nothing, and got nothing.
+var errSilence = errors.New("extract: in the run of the scenario that was made of the capture the device neither sends nor gets anything")
+
 // run runs the scenario as it is so far.
 func (m *Making) run(ctx context.Context, dir string) (*rerun, error) {
 	sc, err := m.load()
@@ -224,6 +229,10 @@ func (m *Making) run(ctx context.Context, dir string) (*rerun, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		device := sc.Devices[0].Address.Addr()
+		if !slices.ContainsFunc(k.packets, func(p packet) bool { return p.src == device || p.dst == device }) {
+			return nil, errSilence
 		}
 		if _, err := k.ends(); err != nil {
 			return nil, err

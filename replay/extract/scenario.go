@@ -50,6 +50,8 @@ type Making struct {
 	address [2]netip.Prefix // of the device and the broker; not valid: the defaults
 	mac     wire.MAC
 	effects []effect
+	hidden  hidden
+	guessed *guess // what came of looking for it, nil: nobody has looked
 }
 
 // An effect is what the link does to a single frame.
@@ -175,7 +177,7 @@ func (m *Making) Text() string {
 	if m.print.mtu >= leastMTU && m.print.mtu <= mostMTU && m.print.mtu != usualMTU {
 		line("    mtu: %d", m.print.mtu)
 	}
-	line("    pool: {packets: 100} # a capture does not tell: write the device's own")
+	line("    pool: %s", m.pool())
 	if s.qos2 || m.print.Profile == "linux" {
 		line("    quirks: none")
 	}
@@ -197,7 +199,7 @@ func (m *Making) Text() string {
 // duration leaves time for what follows the capture's last frame.
 func (m *Making) duration() time.Duration {
 	const rest = 2 * time.Second
-	return (m.c.Duration + rest).Round(100 * time.Millisecond)
+	return (m.hidden.wait + m.c.Duration + rest).Round(100 * time.Millisecond)
 }
 
 // span writes a duration that a scenario reads.
@@ -302,7 +304,11 @@ func (m *Making) chance(line func(string, ...any), f Model) {
 func (m *Making) broker(line func(string, ...any)) {
 	line("broker:")
 	if m.plan.Recorded {
-		line("  kind: capture\n  capture: {file: %s}", quote(m.plan.Recording))
+		start := ""
+		if at := m.hidden.wait + m.hidden.late; at > 0 {
+			start = ", start: " + span(at)
+		}
+		line("  kind: capture\n  capture: {file: %s%s}", quote(m.plan.Recording), start)
 	} else {
 		line("  kind: model")
 	}

@@ -54,7 +54,10 @@ type act struct {
 	pub  publication
 }
 
-// read is an act that is no message: messages are taken.
+// soon is how long after its arrival the application takes a message.
+const soon = 20 * time.Millisecond
+
+// take is an act that is no message: messages are taken.
 const take = codec.Type(0)
 
 type publication struct {
@@ -289,8 +292,7 @@ func (s *session) hear(t *tap, m *message, body []byte) {
 		}
 		s.got++
 		s.comes = append(s.comes, arrival{int64(m.FirstAt), p})
-		const soon = int64(20 * time.Millisecond)
-		s.acts = append(s.acts, act{at: t.came(int64(m.ReadyAt)) + soon, what: take})
+		s.acts = append(s.acts, act{at: t.came(int64(m.ReadyAt)) + int64(soon), what: take})
 	}
 }
 

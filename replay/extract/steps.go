@@ -10,8 +10,11 @@ import (
 
 // steps are what the application does.
 func (m *Making) steps() []string {
-	acts := m.session.acts
+	acts := m.hidden.taking(m.session.acts, int64(m.c.Duration))
 	var all []string
+	if m.hidden.wait > 0 {
+		all = append(all, fmt.Sprintf("- sleep: %s", span(m.hidden.wait)))
+	}
 	now := int64(0) // in ticks
 	ticks := func(at int64) int64 { return int64(math.Round(float64(at) / float64(tick))) }
 	for i := 0; i < len(acts); {
@@ -26,7 +29,9 @@ func (m *Making) steps() []string {
 			now += int64(n-1) * period // the step ends with its last round
 			continue
 		}
-		all = append(all, "- "+step(a))
+		if s := "- " + step(a); a.what != take || len(all) == 0 || all[len(all)-1] != s { // all is all
+			all = append(all, s)
+		}
 		if a.back > a.at {
 			now = max(now, a.back/int64(tick))
 		}
@@ -35,14 +40,15 @@ func (m *Making) steps() []string {
 	return all
 }
 
-// leastPeriodic is how many equal messages in a row, evenly spaced, are written as
+// leastPeriodic is how many equal acts in a row, evenly spaced, are written as
 // one step.
 const leastPeriodic = 4
 
 // periodic reports how many acts from the first one are alike and evenly spaced, and
 // their period in ticks.
 func periodic(acts []act) (n int, period int64) {
-	if acts[0].what != codec.PUBLISH || len(acts) < leastPeriodic {
+	what := acts[0].what
+	if what != codec.PUBLISH && what != take || len(acts) < leastPeriodic {
 		return 0, 0
 	}
 	gap := float64(acts[1].at - acts[0].at)
@@ -51,7 +57,7 @@ func periodic(acts []act) (n int, period int64) {
 		return 0, 0
 	}
 	n = 1
-	for n < len(acts) && acts[n].what == codec.PUBLISH && acts[n].pub == acts[0].pub {
+	for n < len(acts) && acts[n].what == what && acts[n].pub == acts[0].pub {
 		if off := acts[n].at - acts[0].at - int64(n)*period*int64(tick); off > int64(tick) || off < -int64(tick) {
 			break
 		}
