@@ -251,7 +251,7 @@ func (d *dut) openBoard() error {
 	if err != nil {
 		return err
 	}
-	return d.openBridged(ns, func(b *taphost.Bridge) error { return b.JoinNIC(d.cfg.Board.NIC) })
+	return d.openBridged(ns, func(b *taphost.Bridge) error { return b.JoinNIC(d.cfg.Board.NIC, d.cfg.MTU) })
 }
 
 func (d *dut) openSocket() error {

@@ -142,7 +142,7 @@ func (n *edgeNetwork) openBoard() error {
 		return nil
 	})
 	nic := w.sc.Broker.Board.NIC
-	if err := b.JoinNIC(nic); err != nil {
+	if err := b.JoinNIC(nic, brokerMTU); err != nil {
 		return fail(err)
 	}
 	if _, err := n.newTAP(tap.Config{Name: b.Ours(), MTU: brokerMTU}); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
@@ -67,11 +68,26 @@ func (b *Bridge) make() error {
 	if err := setIPv6(b.name, false); err != nil {
 		return err
 	}
+	if err := muteARP(b.name); err != nil {
+		return err
+	}
 	l, err := netlink.LinkByName(b.name)
 	if err == nil {
 		err = netlink.LinkSetUp(l)
 	}
 	return err
+}
+
+// muteARP keeps this machine from answering, at the bridge, for the addresses that it
+// has elsewhere, as Linux does: a device that asks for the broker's would get two
+// answers where this machine has the same one.
+func muteARP(name string) error {
+	const nothing = "8" // ip-sysctl, arp_ignore: do not reply for all local addresses
+	err := os.WriteFile(filepath.Join("/proc/sys/net/ipv4/conf", name, "arp_ignore"), []byte(nothing), 0)
+	if err != nil {
+		return fmt.Errorf("keep this machine from answering ARP at %s: %w", name, err)
+	}
+	return nil
 }
 
 // note writes down what is to be undone, unless it goes with its namespace.
@@ -127,9 +143,9 @@ func (b *Bridge) JoinTAP(name string, owner int, mtu int) error {
 	})
 }
 
-// JoinNIC adds the interface that a board is at. It is refused when this machine
-// uses it.
-func (b *Bridge) JoinNIC(name string) error {
+// JoinNIC adds the interface that a board is at, for packets of at least an MTU. It
+// is refused when this machine uses it.
+func (b *Bridge) JoinNIC(name string, mtu int) error {
 	return b.ns.Do(func() error {
 		l, err := netlink.LinkByName(name)
 		if err != nil {
@@ -138,7 +154,10 @@ func (b *Bridge) JoinNIC(name string) error {
 		if err := lendable(l); err != nil {
 			return err
 		}
-		return b.borrow(l, 0)
+		if l.Attrs().MTU >= mtu {
+			mtu = 0
+		}
+		return b.borrow(l, mtu)
 	})
 }
 

@@ -24,7 +24,7 @@ func TestABoardsInterfaceIsLentAndGivenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = b.Close() })
-		return b.JoinNIC(nic)
+		return b.JoinNIC(nic, 0)
 	}
 	refused := func(nic, why string) {
 		t.Helper()
@@ -57,7 +57,7 @@ func TestABoardsInterfaceIsLentAndGivenBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.JoinNIC("nic0"); err != nil {
+	if err := b.JoinNIC("nic0", 0); err != nil {
 		t.Fatal(err)
 	}
 	if got := ns.Run("ip", "-d", "link", "show", "nic0"); !strings.Contains(got, "master "+b.Name()) || !strings.Contains(got, ",UP") {
@@ -105,7 +105,7 @@ func TestWhatWasLentIsGivenBackAsItWas(t *testing.T) {
 	}
 	defer in.Close()
 	for name, join := range map[string]func(*host.Bridge) error{
-		"nic0": func(b *host.Bridge) error { return b.JoinNIC("nic0") },
+		"nic0": func(b *host.Bridge) error { return b.JoinNIC("nic0", 4000) },
 		"dut0": func(b *host.Bridge) error { return b.JoinTAP("dut0", -1, 1400) },
 	} {
 		is := func() string {
@@ -122,6 +122,9 @@ func TestWhatWasLentIsGivenBackAsItWas(t *testing.T) {
 		}
 		if err := join(b); err != nil {
 			t.Fatal(err)
+		}
+		if name == "nic0" && !strings.Contains(is(), "mtu 4000") {
+			t.Errorf("longer packets do not pass: %s", is())
 		}
 		if name == "nic0" && strings.Contains(ns.Run("ip", "-6", "addr", "show", "dev", name), "inet6") {
 			t.Errorf("%s speaks IPv6 while it is lent", name)

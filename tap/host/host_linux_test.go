@@ -192,7 +192,7 @@ func victim(t *testing.T) {
 	}
 	if second, err := host.NewBridge(l, ns); err != nil {
 		t.Fatal(err)
-	} else if err := second.JoinNIC("nic0"); err != nil && !strings.Contains(err.Error(), "not found") {
+	} else if err := second.JoinNIC("nic0", 0); err != nil && !strings.Contains(err.Error(), "not found") {
 		t.Fatal(err)
 	}
 	ready := make(chan string, 1)

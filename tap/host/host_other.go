@@ -74,7 +74,7 @@ func (b *Bridge) Name() string { return "" }
 func (b *Bridge) JoinTAP(string, int, int) error { return errors.ErrUnsupported }
 
 // JoinNIC returns errors.ErrUnsupported.
-func (b *Bridge) JoinNIC(string) error { return errors.ErrUnsupported }
+func (b *Bridge) JoinNIC(string, int) error { return errors.ErrUnsupported }
 
 // JoinOurs returns errors.ErrUnsupported.
 func (b *Bridge) JoinOurs() error { return errors.ErrUnsupported }
