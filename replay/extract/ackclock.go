@@ -11,25 +11,24 @@ type ackClock struct {
 	trains [][]interval
 }
 
-// ack takes an acknowledgement that moves on.
-func (a *ackClock) ack(k *walk, p *packet) {
+// ack takes an answer that says of pieces, now first, that they arrived. echoed are
+// acknowledgements before it that did not move: without SACK nobody knows when what it
+// covers came.
+func (a *ackClock) ack(k *walk, p *packet, covered []*chain, echoed bool) {
 	packets := k.s.k.packets
-	bytes, frames, waited := 0, 0, true
-	for _, c := range k.open {
-		if after(c.end, p.ack) {
-			continue
+	bytes, waited := 0, true
+	for _, c := range covered {
+		f := &packets[c.sent[len(c.sent)-1]]
+		k.rtt = p.at - f.at // the newest one counts: those before it may have waited for a hole
+		if c.seq != f.seq && before(f.seq, c.seq) && c.end != f.end() || len(c.sent) > 1 && !k.v.sack {
+			waited = false // it shares a frame
 		}
-		f := &packets[c.sent[0]]
-		k.rtt = p.at - packets[c.sent[len(c.sent)-1]].at // the newest one counts: those before it may have waited for a hole
-		if len(c.sent) > 1 || c.seq != f.seq {
-			waited = false // it was sent again, or shares a frame
-		}
-		bytes, frames = bytes+f.len, frames+1
+		bytes += f.len
 		waited = waited && f.at <= a.last-a.least
 	}
-	if a.has && frames > 0 && waited && p.at > a.last {
+	if a.has && waited && p.at > a.last && (k.v.sack || !echoed) {
 		a.train = append(a.train, interval{bytes, p.at - a.last})
-		a.frames += frames
+		a.frames += len(covered)
 	} else {
 		a.end()
 	}

@@ -169,8 +169,8 @@ func (b *receiverState) answered(a *answer) {
 const remembered = 3
 
 // says reports whether an answer is what the peer says when it has that: 0 if not,
-// else how likely its timestamp is.
-func (b *receiverState) says(a *answer, sent []outgoing) float64 {
+// else how likely its timestamp is. told: it has answered the last arrival before.
+func (b *receiverState) says(a *answer, sent []outgoing, told bool) float64 {
 	if a.ack != b.next {
 		return 0
 	}
@@ -209,7 +209,7 @@ func (b *receiverState) says(a *answer, sent []outgoing) float64 {
 		return 0.5
 	case b.oldFresh && a.echo == b.old:
 		// Linux echoes what came twice, and says so; gVisor does neither.
-		if a.sacks && !a.dsack {
+		if a.sacks && !a.dsack && !told {
 			return 0.02
 		}
 		return 0.3
@@ -225,11 +225,14 @@ func (b *receiverState) beyond(a *answer) bool {
 		return true
 	}
 	const mostBlocks = 3
-	if !a.sacks || len(a.blocks) >= mostBlocks-bit(a.dsack) {
-		return false
-	}
+	all := a.sacks && len(a.blocks) < mostBlocks-bit(a.dsack)
 	for i := range b.spans.len() {
-		if o := b.spans.at(i); after(o.Start, a.ack) && !named(a.blocks, o) {
+		o := b.spans.at(i)
+		if !after(o.Start, a.ack) {
+			if after(o.End, a.ack) {
+				return true // it would have acknowledged more
+			}
+		} else if all && !named(a.blocks, o) {
 			return true
 		}
 	}

@@ -47,6 +47,7 @@ type walk struct {
 	shut     bool // the peer's window was closed at times
 	rack     int  // the newest segment that is known to have arrived
 	clock    ackClock
+	again    bool // the answer before said nothing new
 }
 
 // maxOpen bounds the segments that wait for an acknowledgement; beyond it nothing is
@@ -85,11 +86,8 @@ func (s *single) forward(v *connection, w way) {
 		}
 	}
 	for _, c := range all {
-		switch {
-		case f == nil || s.k.packets[c.sent[0]].has(wire.TCPSyn):
+		if f == nil || s.k.packets[c.sent[0]].has(wire.TCPSyn) {
 			k.judge(c)
-		case c.by < 0 && !c.closed:
-			k.unanswered(c, f.settled())
 		}
 	}
 	k.report(f)
@@ -109,7 +107,7 @@ func (k *walk) send(i int, p *packet) {
 		return
 	}
 	// A keep-alive is no data, and what asks at a closed window is not taken.
-	if k.begun && p.payload <= 1 && p.flags&opening == 0 && p.seq == k.newest-1 {
+	if k.begun && p.keepsAlive(k.newest, k.acked) {
 		return
 	}
 	again := false
@@ -178,7 +176,6 @@ func (k *walk) hear(i int, p *packet) {
 	}
 	if first {
 		k.acked = p.ack
-		k.clock.ack(k, p)
 	} else if p.carries() == 0 && len(p.sack) == 0 && p.ack == k.acked {
 		k.echo(p)
 	}
@@ -193,19 +190,24 @@ func (k *walk) hear(i int, p *packet) {
 		}
 	}
 	kept := k.open[:0]
+	var covered []*chain
 	for _, c := range k.open {
 		if k.covers(p, blocks, c) {
 			c.by = i
 			// A broker speaks when it is spoken to; a device may have said something else.
 			c.ahead = ahead && k.w == up
 			k.caused(c, p, expected)
-			k.recent = append(k.recent, c)
+			k.recent, covered = append(k.recent, c), append(covered, c)
 			continue
 		}
 		k.notThere(c, p, blocks)
 		kept = append(kept, c)
 	}
 	k.open = kept
+	if len(covered) > 0 {
+		k.clock.ack(k, p, covered, k.again)
+	}
+	k.again = len(covered) == 0 && p.carries() == 0
 	if n := len(k.recent); n > recall {
 		k.done = append(k.done, k.recent[:n-recall]...)
 		k.recent = slices.Clone(k.recent[n-recall:])

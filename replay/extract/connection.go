@@ -2,6 +2,7 @@ package extract
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"hilnet/wire"
@@ -18,6 +19,14 @@ type connection struct {
 	rtts [3][]int64
 	best [3]int64 // shortest round trip; below 0: not known
 	sack bool     // both sides do SACK
+}
+
+// peer is who is at the other end than the device.
+func (v *connection) peer() netip.Addr {
+	if p := &v.k.packets[v.all[0]]; p.way == up {
+		return p.dst
+	}
+	return v.k.packets[v.all[0]].src
 }
 
 // number finds out whether IP identifications count the packets of a sender, and
@@ -87,6 +96,48 @@ func (v *connection) missing(w way, from, to int64) (int, bool) {
 	return n, true
 }
 
+// selective measures from segments that were sent once to the first SACK that names
+// them: it comes at once, and of the newest arrival.
+func (v *connection) selective(w way) {
+	type waiting struct {
+		seq, end uint32
+		at       int64
+	}
+	const most = 1024
+	var open []waiting
+	for _, i := range v.all {
+		p := &v.k.packets[i]
+		if p.way == w {
+			if n := p.carries(); n > 0 {
+				open = slices.DeleteFunc(open, func(o waiting) bool { return after(p.end(), o.seq) && before(p.seq, o.end) })
+				if open = append(open, waiting{p.seq, p.end(), p.at}); len(open) > most {
+					open = open[1:]
+				}
+			}
+			continue
+		}
+		if !p.has(wire.TCPAck) || p.has(wire.TCPRst) || len(open) == 0 {
+			continue
+		}
+		known := p.sack
+		if p.isDSACK() {
+			known = known[1:]
+		}
+		open = slices.DeleteFunc(open, func(o waiting) bool {
+			if !after(o.end, p.ack) {
+				return true
+			}
+			if !named(known, wire.SACKBlock{Start: o.seq, End: o.end}) {
+				return false
+			}
+			if took := p.at - o.at; took >= 0 && (v.best[w] < 0 || took < v.best[w]) {
+				v.best[w] = took
+			}
+			return true
+		})
+	}
+}
+
 // roundTrips measures from a segment to its acknowledgement: of segments sent once
 // (Karn), and by timestamps.
 func (v *connection) roundTrips() {
@@ -96,6 +147,7 @@ func (v *connection) roundTrips() {
 		again bool
 	}
 	for _, w := range ways {
+		v.selective(w)
 		var open []waiting
 		var newest uint32
 		begun := false

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"hilnet/wire"
@@ -40,19 +41,26 @@ type answer struct {
 type follower struct {
 	k       *walk
 	sent    []outgoing
+	newest  uint32          // behind the highest of them
 	bare    map[uint32]bool // timestamps of segments without data; looked up only
 	best    int64           // shortest round trip
 	slow    int64           // how much later than that answers came that are beyond doubt
 	hold    int64           // how long the peer holds an answer back
 	dsack   bool            // the peer reports what comes twice
 	p, q    float64
+	full    *tailDrop // the queue, nil: none is seen
 	beliefs []belief
+	needed  []bool  // by segment behind the first belief's last: see need
+	from    int     // the segment that needed begins with
+	spoke   int64   // when the peer spoke last
+	resets  []int64 // when RST came
 	heard   int
 	steps   int
 	misfits int
 	chances []float64
 	counts  []float64 // of how many were lost, how likely: base, and one more each
 	base    int
+	beyond  int     // segments at the end that are too many to be weighed
 	silent  float64 // answers lost, expected
 	arrived float64
 }
@@ -64,12 +72,13 @@ const (
 	maxSteps    = 600_000 // of all; beyond it the connection is judged by rules
 	burst       = 0.45    // the next one is lost, after one that was
 	outage      = 0.88    // and after more than that: most outages are of both ways
-	silence     = 0.7     // likewise for answers
+	silence     = 0.8     // likewise for answers
 	longRun     = 3
 	misfitShare = 20 // one answer in so many may be beyond explanation
 	unlikely    = 1e-8
 	vanishing   = 1e-280
 	heldBack    = 0.25 // an answer waits for the next arrival
+	heldLong    = 3e-3 // longer than it usually does
 	mostHold    = int64(250e6)
 )
 
@@ -91,12 +100,16 @@ func (k *walk) follow(dsack bool) *follower {
 		if !f.run() {
 			return nil
 		}
-		lost := 0.0
-		for _, c := range f.chances {
-			lost += c
+		full := f.queue()
+		lost, sent := 0.0, 0.0
+		for n, c := range f.chances {
+			if full == nil || full.fate[n] == hasRoom {
+				lost, sent = lost+c, sent+1
+			}
 		}
+		f.full = full
 		const least, most, some, few = 0.01, 0.4, 0.3, 10
-		f.p = min(most, max(least, (lost+some)/(float64(len(f.sent))+few)))
+		f.p = min(most, max(least, (lost+some)/(sent+few)))
 		f.q = min(most, max(least, (f.silent+some)/(f.arrived+few)))
 	}
 	return f
@@ -104,11 +117,17 @@ func (k *walk) follow(dsack bool) *follower {
 
 // outgoings lists the segments.
 func (f *follower) outgoings() {
-	var newest uint32
-	begun := false
+	var newest, acked uint32
+	begun, said := false, false
 	f.bare = map[uint32]bool{}
-	for _, i := range f.k.v.of[f.k.w] {
+	for _, i := range f.k.v.all {
 		p := &f.k.s.k.packets[i]
+		if p.way != f.k.w {
+			if p.has(wire.TCPAck) && !p.has(wire.TCPRst) && (!said || after(p.ack, acked)) {
+				acked, said = p.ack, true
+			}
+			continue
+		}
 		if p.carries() == 0 || p.has(wire.TCPSyn) {
 			if p.hasTS {
 				f.bare[p.tsval] = true
@@ -118,14 +137,21 @@ func (f *follower) outgoings() {
 			}
 			continue
 		}
-		if begun && p.payload <= 1 && !p.has(wire.TCPFin) && p.seq == newest-1 {
-			continue // a keep-alive
+		if begun && said && p.keepsAlive(newest, acked) {
+			continue
 		}
 		if !begun || after(p.end(), newest) {
 			newest, begun = p.end(), true
 		}
 		f.sent = append(f.sent, outgoing{i, p.at, p.seq, p.end(), p.tsval, p.hasTS})
 	}
+	f.newest = newest
+}
+
+// keepsAlive reports whether a segment asks only whether the peer is there: it has
+// at most the last byte, which is known to have arrived. Else that is sent again.
+func (p *packet) keepsAlive(newest, acked uint32) bool {
+	return p.payload <= 1 && p.flags&opening == 0 && p.seq == newest-1 && !before(acked, newest)
 }
 
 // run goes once through the connection.
@@ -134,7 +160,7 @@ func (f *follower) run() bool {
 	b.next = f.sent[0].seq
 	f.beliefs = []belief{b}
 	f.chances, f.counts, f.base = make([]float64, len(f.sent)), []float64{1}, 0
-	f.heard, f.misfits, f.silent, f.arrived = 0, 0, 0, 0
+	f.resets, f.heard, f.misfits, f.silent, f.arrived, f.spoke = nil, 0, 0, 0, 0, math.MinInt64/2
 	v, packets := f.k.v, f.k.s.k.packets
 	var peer, acked uint32
 	spoke, said := false, false
@@ -148,7 +174,16 @@ func (f *follower) run() bool {
 			peer, spoke = p.end(), true
 		}
 		if p.has(wire.TCPRst) {
-			break
+			// Who closes says how far he got; who has nothing to close answers each segment.
+			if said && p.has(wire.TCPAck) && !before(p.ack, acked) && !after(p.ack, f.newest) {
+				a = answer{at: p.at, ack: p.ack, hasEcho: p.hasTS && p.tsecr != 0, echo: p.tsecr, carries: true, missing: -1}
+				if !f.hear(&a) {
+					return false
+				}
+				continue
+			}
+			f.resets = append(f.resets, p.at)
+			continue
 		}
 		if p.has(wire.TCPSyn) || !p.has(wire.TCPAck) {
 			continue
@@ -176,13 +211,14 @@ func (f *follower) run() bool {
 			return false
 		}
 	}
-	f.agree(true)
+	f.tail()
 	return f.misfits <= 1+f.heard/misfitShare
 }
 
 // hear takes an answer: every belief goes on to where the peer says this.
 func (f *follower) hear(a *answer) bool {
 	f.heard++
+	f.need(a)
 	var next []belief
 	for i := range f.beliefs {
 		if !f.explain(&f.beliefs[i], a, &next) {
@@ -200,6 +236,7 @@ func (f *follower) hear(a *answer) bool {
 		next[i].weight /= total
 	}
 	f.beliefs = f.prune(next)
+	f.spoke = a.at
 	f.agree(false)
 	return true
 }
@@ -255,23 +292,32 @@ func (f *follower) step(row []belief, n int, a *answer) []belief {
 		}
 	}
 	for i := range row {
-		p := afterRun(f.p, row[i].lostBefore, outage)
-		gone := row[i]
-		gone.weight *= p
-		gone.lostBefore = min(longRun, gone.lostBefore+1)
-		gone.n++
-		gone.lost = &loss{n, gone.lost}
-		add(gone)
+		p := f.drops(n, row[i].lostBefore)
+		if !f.needed[n-f.from] || row[i].has(x, a) {
+			gone := row[i]
+			gone.weight *= p
+			if !f.inQueue(n) {
+				gone.lostBefore = min(longRun, gone.lostBefore+1)
+			}
+			gone.n++
+			gone.lost = &loss{n, gone.lost}
+			add(gone)
+		}
 		came := row[i]
 		came.weight *= 1 - p
+		came.lostBefore = 0
+		came.done = n + 1
+		held := came
 		// What arrived before was not answered on its own.
 		if came.pending {
 			came.weight *= f.unheard(&came, x)
 		}
-		came.lostBefore = 0
 		if came.arrive(n, x) && !came.beyond(a) && !came.unnamed(a, x) {
-			came.done = n + 1
 			add(came)
+		}
+		if f.tardy(&held, x) && held.arrive(n, x) && !held.beyond(a) && !held.unnamed(a, x) {
+			held.weight *= heldLong
+			add(held)
 		}
 	}
 	const few = 8
@@ -279,6 +325,50 @@ func (f *follower) step(row []belief, n int, a *answer) []belief {
 		next = f.prune(next)
 	}
 	return next
+}
+
+// need finds the segments that must have arrived for an answer: the peer has what
+// they carry, and nothing that was sent later, and early enough, does.
+func (f *follower) need(a *answer) {
+	f.from = len(f.sent)
+	for i := range f.beliefs {
+		f.from = min(f.from, f.beliefs[i].done)
+	}
+	to := f.from
+	for to < len(f.sent) && to-f.from <= maxAhead && f.sent[to].at+f.least() <= a.at {
+		to++
+	}
+	f.needed = append(f.needed[:0], make([]bool, to-f.from)...)
+	var later receiverState // its pieces are what was sent later
+	for n := to - 1; n >= f.from; n-- {
+		x := &f.sent[n]
+		seq, end := x.known(a)
+		f.needed[n-f.from] = after(end, seq) && !later.spans.has(seq, end)
+		if !later.keep(x.seq, x.end) {
+			return // so much in pieces that the rest may be anything
+		}
+	}
+}
+
+// known is what of a segment the peer has at an answer.
+func (x *outgoing) known(a *answer) (seq, end uint32) {
+	if before(x.seq, a.ack) {
+		end = x.end
+		if after(end, a.ack) {
+			end = a.ack
+		}
+		return x.seq, end
+	}
+	if named(a.blocks, wire.SACKBlock{Start: x.seq, End: x.end}) {
+		return x.seq, x.end
+	}
+	return x.seq, x.seq
+}
+
+// has reports whether the peer has what it has of a segment at an answer.
+func (b *receiverState) has(x *outgoing, a *answer) bool {
+	seq, end := x.known(a)
+	return !after(end, b.next) || b.spans.has(seq, end)
 }
 
 // prune keeps the likeliest beliefs.

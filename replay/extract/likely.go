@@ -28,12 +28,17 @@ func (f *follower) unheard(b *belief, x *outgoing) float64 {
 	return q
 }
 
-// emit lets a belief say what was heard.
+// tardy reports whether the last arrival may still wait for its answer, though longer
+// than the peer usually takes: it is a busy machine.
+func (f *follower) tardy(b *belief, x *outgoing) bool {
+	lapse := x.at - f.sent[b.last].at
+	return b.pending && b.kind == inOrder && lapse > f.hold && lapse <= mostHold
+}
+
+// emit lets a belief say what was heard: as the answer to what arrived last, or, if it
+// carries something, by itself, after that answer was lost.
 func (f *follower) emit(c *belief, a *answer, out *[]belief) {
-	likely := c.says(a, f.sent)
-	if likely == 0 {
-		return
-	}
+	likely := c.says(a, f.sent, false)
 	if a.dsack {
 		if x := c.last; c.kind != again || !after(a.twice.End, f.sent[x].seq) || !before(a.twice.Start, f.sent[x].end) {
 			likely *= 1e-4
@@ -41,7 +46,20 @@ func (f *follower) emit(c *belief, a *answer, out *[]belief) {
 	} else if f.dsack && c.pending && c.kind == again {
 		likely *= 0.01 // it would have said so
 	}
-	likely *= f.timely(c, a)
+	f.say(c, a, likely*f.timely(c, a), out)
+	if !c.pending || !a.carries || a.dsack {
+		return
+	}
+	d := *c
+	const byItself = 0.5
+	likely = c.says(a, f.sent, true) * byItself * afterRun(f.q, c.quietBefore, silence)
+	d.missed++
+	d.quiet++
+	f.say(&d, a, likely, out)
+}
+
+// say adds a belief that says what was heard, so likely.
+func (f *follower) say(c *belief, a *answer, likely float64, out *[]belief) {
 	switch {
 	case a.missing < 0:
 		if a.ahead && c.missed == 0 {
@@ -52,7 +70,7 @@ func (f *follower) emit(c *belief, a *answer, out *[]belief) {
 	default:
 		likely *= math.Pow(0.5, float64(a.missing-c.missed))
 	}
-	if c.weight*likely < vanishing {
+	if likely == 0 || c.weight*likely < vanishing {
 		return
 	}
 	d := *c

@@ -48,8 +48,9 @@ type single struct {
 	rtt   [3]int64 // shortest round trip from the tap and back, by the way that begins it; below 0: not known
 	rows  [3][]passage
 	// lost are the frames of this capture that were lost behind the tap, by frame.
-	lost   map[uint64]verdict // looked up only
-	trains [3][][]interval
+	lost    map[uint64]verdict // looked up only
+	trains  [3][][]interval
+	onePeer bool // all connections are with the same one
 	// unseen are acknowledgements of what the capture does not have.
 	missing      int
 	firstMissing *packet
@@ -89,7 +90,9 @@ func (s *single) split() {
 		v.of[p.way] = append(v.of[p.way], i)
 	}
 	s.lost = map[uint64]verdict{}
+	s.onePeer = true
 	for _, v := range s.conns {
+		s.onePeer = s.onePeer && v.peer() == s.conns[0].peer()
 		n := 0
 		for _, i := range v.all {
 			if p := &s.k.packets[i]; p.has(wire.TCPSyn) && p.permitsSACK {
@@ -130,8 +133,8 @@ func (s *single) place() {
 	for _, w := range ways {
 		s.rtt[w] = max(0, s.rtt[w])
 		for _, v := range s.conns {
-			if v.best[w] < 0 {
-				v.best[w] = s.rtt[w]
+			if v.best[w] < 0 || s.onePeer {
+				v.best[w] = s.rtt[w] // the way is the same
 			}
 		}
 	}

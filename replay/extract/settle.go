@@ -113,23 +113,36 @@ func (f *follower) count(b []float64) {
 }
 
 // bounds are the number of lost segments, and what it lies between but for a chance
-// of one in a hundred on each side.
+// of one in a hundred on each side. The estimate is what is most likely to be right, or
+// off by one, which counts half.
 func (f *follower) bounds() Bounds {
 	const rare = 0.01
-	sum, mean := 0.0, 0.0
+	sum := 0.0
 	low, high := -1, 0
 	for n, w := range f.counts {
 		if sum += w; low < 0 && sum > rare {
 			low = n
 		}
-		mean += float64(n) * w
 		if w > 0 && 1-(sum-w) > rare {
 			high = n
 		}
 	}
-	b := Bounds{Min: f.base + max(low, 0)}
-	b.Max = max(b.Min, f.base+high)
-	b.Estimate = min(b.Max, max(b.Min, f.base+int(math.Round(mean))))
+	low = max(low, 0)
+	best, most := low, 0.0
+	for n := low; n <= high; n++ {
+		w := 0.0
+		for m := max(0, n-1); m <= min(n+1, len(f.counts)-1); m++ {
+			w += f.counts[m]
+			if m == n {
+				w += f.counts[m]
+			}
+		}
+		if w > most {
+			best, most = n, w
+		}
+	}
+	b := Bounds{Min: f.base + low, Estimate: f.base + best}
+	b.Max = max(b.Estimate, f.base+high) + f.beyond
 	return b
 }
 
@@ -150,12 +163,4 @@ func (f *follower) chosen() map[int]float64 {
 		all[f.sent[n].index] = c
 	}
 	return all
-}
-
-// settled is the index of the first segment of which nothing is known.
-func (f *follower) settled() int {
-	if n := f.beliefs[0].done; n < len(f.sent) {
-		return f.sent[n].index
-	}
-	return math.MaxInt
 }

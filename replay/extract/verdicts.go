@@ -15,7 +15,7 @@ func (k *walk) judge(c *chain) {
 		return
 	}
 	if c.by < 0 {
-		k.unanswered(c, 0)
+		k.unanswered(c)
 		return
 	}
 	if n == 1 && len(c.needless) == 0 {
@@ -174,9 +174,8 @@ func (k *walk) handshake(c *chain) {
 	}
 }
 
-// unanswered judges a chain that nobody ever acknowledged: its segments from an index
-// on.
-func (k *walk) unanswered(c *chain, from int) {
+// unanswered judges a chain that nobody ever acknowledged.
+func (k *walk) unanswered(c *chain) {
 	packets := k.s.k.packets
 	end := int64(k.s.k.end - k.s.k.start)
 	n := len(c.sent)
@@ -193,8 +192,6 @@ func (k *walk) unanswered(c *chain, from int) {
 	for j, i := range c.sent[:n] {
 		v := possible
 		switch {
-		case i < from:
-			continue
 		case end-packets[i].at <= 2*k.v.best[k.w]+delayedACK:
 			continue // the answer may still have been under way
 		case end-packets[i].at <= soon: // and so it may in a queue, which may have been full
