@@ -118,7 +118,7 @@ func explainOpen(err error, name, mode string, exists bool) error {
 	case !inIoctl && (errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)):
 		next = "the kernel has no TAP driver; load it with `sudo modprobe tun`"
 	case !inIoctl && errors.Is(err, fs.ErrPermission):
-		next = "this user may not open /dev/net/tun; run with sudo"
+		next = "this user may not open /dev/net/tun; run with sudo, or let everybody open it, as most systems do: sudo chmod 666 /dev/net/tun"
 	case !inIoctl:
 		next = "/dev/net/tun does not open"
 	case errors.Is(err, unix.EPERM) && exists:

@@ -4,13 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/user"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"hilnet/emu"
+	"hilnet/tap"
 	"hilnet/tap/host"
 )
 
@@ -36,9 +39,15 @@ it needs by itself when it may, and takes them away again.`,
 	return cmd
 }
 
-// tapError is what the machine does not let us do.
+// tapError is what the machine does not let us do. Of what is there already, or is
+// not there, doctor knows nothing.
 func tapError(op string, err error) error {
-	return &emu.EnvironmentError{Op: op, Err: err, Hint: "emu doctor tells what this machine lacks"}
+	e := &emu.EnvironmentError{Op: op, Err: err}
+	var errno syscall.Errno
+	if errors.As(err, &errno) && !errors.Is(err, fs.ErrNotExist) {
+		e.Hint = "emu doctor tells what this machine lacks"
+	}
+	return e
 }
 
 // inNetns calls fn with the namespace of that name.
@@ -67,6 +76,11 @@ own accord, and sets it up. Only its owner may open it without further rights.`,
 		Args: arguments(1, 1, "the name of the TAP"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			id := -1
+			for _, name := range []string{args[0], bridge} {
+				if err := tap.CheckName(name); name != "" && err != nil {
+					return usagef("%s", strings.TrimPrefix(err.Error(), "tap: "))
+				}
+			}
 			if owner != "" {
 				var err error
 				if id, err = userID(owner); err != nil {

@@ -31,11 +31,14 @@ func TestTAPsAreMadeListedAndDeleted(t *testing.T) {
 		t.Errorf("it is not in the bridge: %s", got)
 	}
 	fails(exitEnvironment, "there is an interface dut0 already", "tap", "create", "dut0", "--netns", ns.Name)
+	if _, _, errs := call(t, "tap", "create", "dut0", "--netns", ns.Name); strings.Contains(errs, "emu doctor") {
+		t.Errorf("doctor knows nothing of an interface that is there: %s", errs)
+	}
 	fails(exitEnvironment, "not a TAP", "tap", "delete", "lo", "--netns", ns.Name)
 	fails(exitEnvironment, "no network namespace", "tap", "list", "--netns", "there-is-none")
 	fails(exitUsage, "no such user", "tap", "create", "dut1", "--owner", "nobody-here", "--netns", ns.Name)
 	fails(exitUsage, `did you mean "create"`, "tap", "creat")
-	fails(exitEnvironment, "at most 15", "tap", "create", "a-name-that-is-too-long", "--netns", ns.Name)
+	fails(exitUsage, "at most 15", "tap", "create", "a-name-that-is-too-long", "--netns", ns.Name)
 	works("dut0 is deleted", "tap", "delete", "dut0", "--netns", ns.Name)
 	works("there is no TAP", "tap", "list", "--netns", ns.Name)
 }

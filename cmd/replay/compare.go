@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -201,6 +202,11 @@ func readComparable(ctx context.Context, path string, config compare.Config) (*c
 	return compare.Read(ctx, reader, config)
 }
 
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
 // comparable returns the capture that a name stands for; done removes what was made
 // for it.
 func (c *cli) comparable(ctx context.Context, name string, f *compareFlags, seed *uint64) (path string, done func(), err error) {
@@ -209,6 +215,9 @@ func (c *cli) comparable(ctx context.Context, name string, f *compareFlags, seed
 		return name, done, nil
 	}
 	sc, err := scenarios.LoadFile(name)
+	if errors.Is(err, fs.ErrNotExist) && !exists(name) {
+		return "", done, fmt.Errorf("%s: no such file (emu show NAME prints a built-in scenario)", name)
+	}
 	if err != nil {
 		return "", done, err
 	}

@@ -266,6 +266,9 @@ func (c *cli) edited(names []string, f *editFlags, r *edit.Report, chose bool) e
 		return c.writeJSON(doc)
 	}
 	fmt.Fprintf(c.stdout, "%s: %s of %d\n", printable(f.output), many(r.Written, "frame"), r.Read)
+	if chose && r.Written == 0 {
+		fmt.Fprintf(c.stderr, "replay: no frame was chosen: replay info %s says how long the capture is and what is in it\n", printable(names[0]))
+	}
 	for _, l := range r.Losses {
 		fmt.Fprintf(c.stdout, "  not kept: %d × %s (first: frame %d)\n", l.N, l.What, l.Frame)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,18 @@ See docs/extract.md.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return c.extract(cmd.Context(), args, &f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := c.extract(cmd.Context(), args, &f)
+			switch {
+			case errors.Is(err, extract.ErrNothingInCommon):
+				return fmt.Errorf("%w (name captures of both ends of one link, made at the same time, or one alone)", err)
+			case errors.Is(err, extract.ErrNoDevice):
+				return fmt.Errorf("%w (--device ADDRESS)", err)
+			case errors.Is(err, extract.ErrNoSession):
+				return fmt.Errorf("%w (conditions need none: -o NAME.jsonl)", err)
+			}
+			return err
+		},
 	}
 	cmd.Flags().StringVarP(&f.out, "out", "o", "", "write conditions to this file, NAME.jsonl, or a scenario, NAME.yaml (default: a summary is printed)")
 	cmd.Flags().StringVar(&f.broker, "broker", "model", "with a scenario: model (hilnet's broker) or recording (the capture answers, frame by frame)")
@@ -87,6 +99,9 @@ func (c *cli) extract(ctx context.Context, files []string, f *extractFlags) erro
 	}
 	if err := f.check(len(files)); err != nil {
 		return err
+	}
+	if len(files) == 2 && sameContent(files[0], files[1]) {
+		return fmt.Errorf("%s and %s are the same capture: name those of both ends, or one alone", files[0], files[1])
 	}
 	var captures []*extract.Capture
 	for _, name := range files {
@@ -120,6 +135,39 @@ func (c *cli) extract(ctx context.Context, files []string, f *extractFlags) erro
 		return c.scenario(ctx, found, files, f)
 	}
 	return nil
+}
+
+// sameContent reports whether two files are one, or copies. What cannot be read is
+// another's to say.
+func sameContent(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	switch {
+	case errX != nil || errY != nil || !x.Mode().IsRegular() || !y.Mode().IsRegular() || x.Size() != y.Size():
+		return false
+	case os.SameFile(x, y):
+		return true
+	}
+	var files [2]*os.File
+	for i, name := range []string{a, b} {
+		f, err := os.Open(name)
+		if err != nil {
+			return false
+		}
+		defer f.Close()
+		files[i] = f
+	}
+	p, q := make([]byte, 64<<10), make([]byte, 64<<10)
+	for {
+		n, err := io.ReadFull(files[0], p)
+		m, _ := io.ReadFull(files[1], q)
+		if !bytes.Equal(p[:n], q[:m]) {
+			return false
+		}
+		if err != nil {
+			return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		}
+	}
 }
 
 // check looks at the flags.
@@ -195,6 +243,9 @@ func (c *cli) scenario(ctx context.Context, found *extract.Conditions, files []s
 		fmt.Fprintf(c.stdout, "  not in the run, so not lost there: %s\n", what)
 	}
 	fmt.Fprint(c.stdout, again.Text())
+	if again.Differs() && len(files) == 1 && !plan.Recorded {
+		fmt.Fprintln(c.stdout, "  what was lost is an estimate: with captures of both ends it is exact")
+	}
 	fmt.Fprintf(c.stdout, "  run it: emu run %s\n", f.out)
 	return nil
 }

@@ -123,8 +123,7 @@ func TestExtractIsBoundedWhateverTheCapture(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	path := floods[1].write(t, frames)
-	try("two of them", false, path, path, "-o", out)
+	try("two of them", false, floods[1].write(t, frames), floods[1].write(t, frames-1), "-o", out)
 	many := hostile(t, connections, false)
 	try("many connections", soak, many, "-o", out)
 	sparse := filepath.Join(t.TempDir(), "sparse.pcapng")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -36,6 +37,39 @@ func TestASpeedThatIsNoneIsTheFlags(t *testing.T) {
 		code := run(t.Context(), []string{"play", name, "--as", "client", "--against", "model", "--speed", speed}, &stdout, &stderr)
 		if code != exitUsage || !strings.Contains(stderr.String(), "--speed "+speed+" is not between") && speed != "1e-9" {
 			t.Errorf("%s: %d, %s", speed, code, &stderr)
+		}
+	}
+}
+
+// What is wrong with the files is said with what to do next.
+func TestPlausibleMistakesAreToldTheNextStep(t *testing.T) {
+	mqtt := filepath.Join(linktest.Root(t), "replay", "testdata", "mqtt")
+	one, other := filepath.Join(mqtt, "suricata-mqtt311-pub-qos1.pcap"), filepath.Join(mqtt, "suricata-mqtt311-pub-qos2.pcap")
+	dir := t.TempDir()
+	copied := filepath.Join(dir, "copy.pcap")
+	data, err := os.ReadFile(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(copied, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"extract", one, one}, exitUsage, "are the same capture: name those of both ends, or one alone"},
+		{[]string{"extract", one, copied}, exitUsage, "are the same capture"},
+		{[]string{"extract", one, other}, exitUsage, "(name captures of both ends of one link, made at the same time, or one alone)"},
+		{[]string{"extract", one, filepath.Join(dir, "none.pcap")}, exitUsage, "none.pcap: no such file"},
+		{[]string{"extract", filepath.Join(linktest.Root(t), "pcaps", "testdata", "zeek-pcapng-multi-interface.pcapng")}, exitUsage, "name its address (--device ADDRESS)"},
+		{[]string{"cut", one, "--from", "1h", "-o", filepath.Join(dir, "part.pcap")}, exitFail, "no frame was chosen: replay info "},
+		{[]string{"compare", one, filepath.Join(dir, "none.yaml")}, exitUsage, "none.yaml: no such file (emu show NAME prints a built-in scenario)"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), c.args, &stdout, &stderr); code != c.code || !strings.Contains(stderr.String(), c.want) {
+			t.Errorf("%v: %d, %s\nwant %d, %q", c.args, code, &stderr, c.code, c.want)
 		}
 	}
 }

@@ -76,7 +76,9 @@ func checkMaking(namespaces bool) []Check {
 		return []Check{tap, bridge}
 	}
 	defer ns.Close()
-	if err := CreateTAP(ns, "dut0", -1, ""); err != nil {
+	if err := CreateTAP(ns, "dut0", -1, ""); errors.Is(err, unix.EACCES) {
+		tap.Text, tap.Fix = "not possible without /dev/net/tun", "what is said of /dev/net/tun above"
+	} else if err != nil {
 		tap.Text, tap.Fix = err.Error(), next
 	} else {
 		tap.OK, tap.Text = true, "done and undone"

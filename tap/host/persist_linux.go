@@ -59,7 +59,9 @@ func CreateTAP(ns *Namespace, name string, owner int, bridge string) error {
 // addTAP makes a persistent TAP with one queue and no header of its own, as
 // emulators expect it, with an Ethernet address for the kernel (nil: any).
 func addTAP(name string, owner int, mac net.HardwareAddr) (netlink.Link, error) {
-	if err := makeTAP(name, owner, mac); err != nil {
+	if err := makeTAP(name, owner, mac); errors.Is(err, unix.EACCES) { // the file's rights: those of a namespace do not help
+		return nil, fmt.Errorf("host: create the TAP %s: %w; run with sudo, or let everybody open it, as most systems do: sudo chmod 666 /dev/net/tun", name, err)
+	} else if err != nil {
 		return nil, explain(err, "host: create the TAP "+name, "load the driver with `sudo modprobe tun`")
 	}
 	l, err := netlink.LinkByName(name)
