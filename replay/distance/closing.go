@@ -36,6 +36,9 @@ func (c *connection) answersFIN(r *reading, f *flow.Frame, how string) {
 
 // end takes what is not done when the connection, or the capture, ends.
 func (c *connection) end(r *reading) {
+	if !c.opened && c.of.Client == c.device {
+		r.notRead("beginning of a connection, which is not in the capture", 1)
+	}
 	if !c.closed && c.opened {
 		how := "open when last seen"
 		if !c.synAcked {

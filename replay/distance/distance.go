@@ -104,6 +104,9 @@ func measure(behaviour Behaviour, a, b []sample, tolerance time.Duration, room *
 func (m *measuring) both(x, y *sample) {
 	late, apart := lag(x, y, m.tolerance)
 	fields := x.differing(y)
+	if x.timed != y.timed {
+		fields = append(fields, "cause")
+	}
 	switch {
 	case len(fields) > 0:
 		m.Changed++
@@ -115,14 +118,10 @@ func (m *measuring) both(x, y *sample) {
 		m.Late.add(late)
 		m.cost += apart
 		m.list(KindLate, nil, x, y)
-	case late < 0:
+	default:
 		m.Early.add(-late)
 		m.cost += apart
 		m.list(KindEarly, nil, x, y)
-	default: // one has a cause that the other has not
-		m.Changed++
-		m.cost += apart
-		m.list(KindChanged, []string{"cause"}, x, y)
 	}
 }
 
@@ -153,20 +152,17 @@ func (s *sample) cause() *time.Duration {
 }
 
 // changedCost is the share of the values that are not the same, a quarter at least: two
-// that have most in common are still two.
+// that have most in common are still two. That only one has a cause is such a value.
 func changedCost(x, y *sample, fields []string) float64 {
 	const least = 0.25
-	return max(least, float64(len(fields))/float64(max(len(x.values), len(y.values), 1)))
+	return max(least, float64(len(fields))/float64(max(len(x.values), len(y.values), len(fields))))
 }
 
 // lag returns by how much y is later than x, and how much that counts: nothing within
 // the tolerance, and 1 when one took twice as long as the other.
 func lag(x, y *sample, tolerance time.Duration) (late time.Duration, cost float64) {
-	switch {
-	case !x.timed && !y.timed:
+	if !x.timed || !y.timed {
 		return 0, 0
-	case x.timed != y.timed:
-		return 0, 1
 	}
 	late = y.after - x.after
 	apart := max(late, -late)

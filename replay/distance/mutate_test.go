@@ -231,8 +231,10 @@ func TestALagCountsByItsShareOfTheTime(t *testing.T) {
 			t.Errorf("%v and %v: late %v, cost %v, want %v, %v", c.x, c.y, late, cost, c.late, c.cost)
 		}
 	}
-	if _, cost := lag(&sample{timed: true}, &sample{}, tolerance); cost != 1 {
-		t.Errorf("a cause that only one has costs %v", cost)
+	a := []sample{{what: "a", timed: true}}
+	m := measure(Messages, a, []sample{{what: "a"}}, tolerance, new(int))
+	if m.Changed != 1 || m.Distance != whole {
+		t.Errorf("a cause that only one has: %+v", m)
 	}
 }
 
