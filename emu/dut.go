@@ -1,15 +1,12 @@
 package emu
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
-	"time"
 
 	"hilnet/link"
 	"hilnet/nic"
@@ -18,7 +15,6 @@ import (
 	"hilnet/sim"
 	"hilnet/tap"
 	taphost "hilnet/tap/host"
-	"hilnet/tap/socket"
 	"hilnet/trace"
 )
 
@@ -42,6 +38,7 @@ type dut struct {
 	up      link.Sink
 	point   *pcaps.Point // at the device's end, or nil
 	program *program     // nil: hilnet does not start it
+	monitor *monitor     // nil: none
 
 	setLink  func(up bool) error // nil: the scenario never asks
 	setError func(on bool) error // likewise
@@ -50,9 +47,6 @@ type dut struct {
 	counted  func() []trace.Value // as of a NIC
 	bytes    struct{ rx, tx uint64 }
 }
-
-// setLinkPatience is how long QEMU's monitor may take.
-const setLinkPatience = 10 * time.Second
 
 // newDUT opens what the device is at.
 func (w *World) newDUT(cfg *scenarios.Device) (*dut, error) {
@@ -271,51 +265,6 @@ func (d *dut) openSocket() error {
 	}
 	return d.startProgram(ns)
 }
-
-// useMonitor has link_down pull the cable inside QEMU. Each change is asked for in
-// turn, beside the loop.
-func (d *dut) useMonitor() error {
-	w, q := d.world, d.cfg.QMP
-	if q.Path == "" {
-		lease, err := w.takeLease()
-		if err != nil {
-			return err
-		}
-		q.Path = filepath.Join(lease.Folder(), d.cfg.Name+".qmp")
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	wanted := make(chan bool, maxMonitor)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for up := range wanted {
-			limited, stop := context.WithTimeout(ctx, setLinkPatience)
-			err := socket.SetLink(limited, q.Path, q.Device, up)
-			stop()
-			if err != nil && ctx.Err() == nil {
-				w.loop.Cancel(&EnvironmentError{Op: "pull the cable of " + d.cfg.Name, Err: err})
-			}
-		}
-	}()
-	w.onClose(func() error {
-		close(wanted)
-		cancel()
-		<-done
-		return nil
-	})
-	d.setLink = func(up bool) error {
-		select {
-		case wanted <- up:
-			return nil
-		default:
-			return errors.New("QEMU's monitor does not keep up")
-		}
-	}
-	return nil
-}
-
-// maxMonitor bounds the changes that wait for QEMU's monitor.
-const maxMonitor = 64
 
 // namespace opens a network namespace for the run.
 func (w *World) namespace(name string) (*taphost.Namespace, error) {

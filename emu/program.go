@@ -30,6 +30,7 @@ type program struct {
 	starts int
 	proc   *taphost.Process
 	ending chan error // of one whose power was cut; nil: none
+	begun  func()     // called after each start; may be nil
 	news   news
 
 	said   string // the last line that it printed
@@ -102,6 +103,9 @@ func (d *dut) startProgram(ns *taphost.Namespace) error {
 	if d.program, err = d.world.newProgram(c.Name, c.Exec, ns, env); err != nil {
 		return err
 	}
+	if d.monitor != nil {
+		d.program.begun = d.monitor.begun
+	}
 	d.program.boot = c.Boot.Std()
 	d.program.startAt = startTime(d.world.sc.Seed, c)
 	d.world.onStart(func() error {
@@ -137,6 +141,22 @@ func (p *program) start() {
 		return
 	}
 	p.proc = proc
+	if p.begun != nil {
+		p.begun()
+	}
+}
+
+// runs reports whether the program was started and has not ended.
+func (p *program) runs() bool {
+	if p.proc == nil {
+		return false
+	}
+	select {
+	case <-p.proc.Done():
+		return false
+	default:
+		return true
+	}
 }
 
 // kill ends the program as a power cut does, and waits for its end.

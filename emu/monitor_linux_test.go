@@ -1,0 +1,89 @@
+package emu_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"hilnet/internal/linktest"
+)
+
+// monitorVariable makes a process of this test binary QEMU's monitor.
+const monitorVariable = "HILNET_TEST_MONITOR"
+
+// TestBeAMonitor is what another test runs; it is no test. It says what its cable is
+// told, as QEMU's monitor hears it, and has a socket that nobody reads.
+func TestBeAMonitor(t *testing.T) {
+	if os.Getenv(monitorVariable) == "" {
+		t.Skip("runs only inside other tests")
+	}
+	path := os.Getenv("HILNET_QMP")
+	_ = os.Remove(path) // of one that was killed, as QEMU does
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(c, `{"QMP": {"version": {}, "capabilities": []}}`)
+		for r := bufio.NewScanner(c); r.Scan(); fmt.Fprintln(c, `{"return": {}}`) {
+			for text, said := range map[string]string{`"up":false`: "cable out", `"up":true`: "cable in"} {
+				if strings.Contains(r.Text(), text) {
+					fmt.Println(said)
+				}
+			}
+		}
+		c.Close()
+	}
+}
+
+// A QEMU whose power comes back while its cable is out is told so, for it begins
+// with its cable in; one that is off is told nothing, and that is no failure.
+func TestAnEmulatorThatStartsWhileItsCableIsOutIsTold(t *testing.T) {
+	linktest.NoLeaks(t)
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	_, said := observe(t, strings.ReplaceAll(`
+version: 1
+name: monitor
+clock: real
+duration: 5s
+devices:
+  - name: dut
+    kind: socket
+    qmp: {}
+    boot: 100ms
+    exec: HILNET_TEST_MONITOR=1 exec SELF -test.run '^TestBeAMonitor$'
+broker: {kind: model}
+timeline:
+  - {at: 800ms, do: link_down, for: 1700ms}
+  - {at: 1200ms, do: power_cut, for: 200ms}
+  - {at: 3s, do: power_cut, for: 900ms}
+  - {at: 3300ms, do: link_down, for: 300ms}
+  - {at: 4500ms, do: power_cut, for: 10s}
+  - {at: 4600ms, do: link_down}
+`, "SELF", self), "")
+	var told []string
+	for _, line := range strings.Split(said, "\n") {
+		if strings.HasPrefix(line, "cable ") {
+			told = append(told, line)
+		}
+	}
+	if got := strings.Join(told, ", "); got != "cable out, cable out, cable in" {
+		t.Errorf("QEMU was told: %s\n%s", got, said)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("it took %v: somebody waited for a monitor that is off", took)
+	}
+}
