@@ -100,8 +100,9 @@ type Config struct {
 	// Received, if set, is told of each frame from the kernel just before it is
 	// given on, with the time read after the system call that returned it.
 	Received func(f *link.Frame, at sim.Time)
-	// Sent, if set, is told of each frame that the kernel took, with the time
-	// read after the system call. It copies what it keeps.
+	// Sent, if set, is told of each frame that the kernel took, with the time read
+	// before the system call: the kernel may answer within it, and the answer be
+	// read by another thread before it returns. It copies what it keeps.
 	Sent func(f *link.Frame, at sim.Time)
 }
 

@@ -166,11 +166,11 @@ func (t *TAP) Put(f *link.Frame) {
 		t.hand(f)
 		return
 	}
-	err := t.write(f.Data[t.cut:])
-	t.wrote(f, t.cfg.Clock(), err)
+	at := t.cfg.Clock() // in front of any answer
+	t.wrote(f, at, t.write(f.Data[t.cut:]))
 }
 
-// wrote ends the way of a frame that was written at a moment, or not.
+// wrote ends the way of a frame that began to be written at a moment, or was not.
 func (t *TAP) wrote(f *link.Frame, at sim.Time, err error) {
 	if err != nil {
 		t.refuse(f, &t.counters.WriteFailed, trace.DropTapWrite, explainWrite(err))

@@ -45,7 +45,7 @@ type writer struct {
 // written is what became of a frame.
 type written struct {
 	frame *link.Frame
-	at    sim.Time
+	at    sim.Time // when it began to be written
 	err   error
 }
 
@@ -97,8 +97,8 @@ func (t *TAP) writeAll() {
 		}
 		results = results[:0]
 		for _, f := range batch {
-			err := t.write(f.Data[t.cut:])
-			results = append(results, written{f, t.cfg.Clock(), err})
+			at := t.cfg.Clock() // in front of any answer
+			results = append(results, written{f, at, t.write(f.Data[t.cut:])})
 		}
 		if w.give(results) && !t.cfg.Loop.Post(w.account) {
 			w.untold()

@@ -3,6 +3,8 @@ package tap_test
 import (
 	"encoding/binary"
 	"os"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"hilnet/pcaps"
 	"hilnet/sim"
 	"hilnet/trace"
+	"hilnet/wire"
 )
 
 // A loop that never sleeps leaves the writing to a goroutine: nothing is lost, in
@@ -64,6 +67,64 @@ func TestABurstIsWrittenBesideTheLoop(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.settled(tp)
+}
+
+// The kernel answers within write, and the loop may read the answer before write
+// has returned to the writer: still no answer is stamped before its question. The
+// writer is held up where it reads the clock, long enough for the loop.
+func TestNoAnswerIsStampedBeforeItsQuestion(t *testing.T) {
+	b := newBench(t)
+	cfg := b.config()
+	loop := goroutine()
+	cfg.Clock = func() sim.Time {
+		if goroutine() != loop {
+			time.Sleep(2 * time.Millisecond)
+		}
+		return b.clock()
+	}
+	const questions = 40 // the loop writes the first few itself
+	asked, answered := map[wire.MAC]sim.Time{}, map[wire.MAC]sim.Time{}
+	cfg.Sent = func(f *link.Frame, at sim.Time) { asked[wire.MAC(f.Data[6:12])] = at }
+	cfg.Received = func(f *link.Frame, at sim.Time) {
+		if arp, _, err := wire.ParseARP(f.Data[14:]); err == nil && arp.Operation() == wire.ARPReply {
+			if answered[arp.TargetMAC()] = at; len(answered) == questions {
+				b.loop.Stop()
+			}
+		}
+	}
+	tp := b.open(cfg)
+	if err := tp.Start(link.SinkFunc((*link.Frame).Release)); err != nil {
+		t.Fatal(err)
+	}
+	b.loop.Post(func() {
+		for i := range questions {
+			who := wire.MAC{2, 0, 0, 1, 0, byte(i)}
+			f := link.NewFrame(60)
+			clear(f.Data)
+			wire.PutEthernet(f.Data, wire.BroadcastMAC, who, wire.EtherTypeARP)
+			wire.PutARP(f.Data[14:], wire.ARPRequest, who, guestAddr, wire.MAC{}, hostAddr.Addr())
+			tp.Put(f)
+		}
+	})
+	b.run()
+	if err := tp.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b.settled(tp); len(asked) != questions || len(answered) != questions {
+		t.Fatalf("%d questions and %d answers, want %d", len(asked), len(answered), questions)
+	}
+	for who, at := range answered {
+		if at < asked[who] {
+			t.Errorf("the answer to %v came %v before the question", who, asked[who].Sub(at))
+		}
+	}
+}
+
+// goroutine tells goroutines apart.
+func goroutine() string {
+	var buf [32]byte
+	name, _, _ := strings.Cut(string(buf[:runtime.Stack(buf[:], false)]), " [")
+	return name
 }
 
 func fileSize(path string) int64 {

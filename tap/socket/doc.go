@@ -76,7 +76,8 @@ type Config struct {
 	// time read after the system call that returned it.
 	Received func(f *link.Frame, at sim.Time)
 	// Sent, if set, is told of each frame that the kernel took whole, with the time
-	// read after the system call. It copies what it keeps.
+	// read before the system call that took its last byte: the emulator may answer
+	// before it returns. It copies what it keeps.
 	Sent func(f *link.Frame, at sim.Time)
 }
 

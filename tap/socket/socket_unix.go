@@ -174,6 +174,7 @@ func (s *Socket) flush() {
 			s.buffer = append(s.buffer, f.Data...)
 			s.rest = s.buffer
 		}
+		at := s.cfg.Clock() // in front of any answer
 		err := s.raw.Write(s.writeFn)
 		if err == nil {
 			err = s.writeErr
@@ -186,7 +187,7 @@ func (s *Socket) flush() {
 		case err == nil:
 			s.counters.Written++
 			if s.cfg.Sent != nil {
-				s.cfg.Sent(f, s.cfg.Clock())
+				s.cfg.Sent(f, at)
 			}
 			s.pop(f)
 			f.Release()
