@@ -1,10 +1,12 @@
 package analyze
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"hilnet/pcaps"
 	"hilnet/sim"
@@ -46,7 +48,42 @@ func mutant(tb testing.TB, file string, seed uint64) string {
 		}
 		out = append(out, p)
 	}
-	path := filepath.Join(tb.TempDir(), "mutant.pcap")
+	at := pcaps.VirtualEpoch
+	return writeCapture(tb, out, func() pcaps.Stamp {
+		at += pcaps.Stamp(chance.IntN(4) * chance.IntN(8_000_000))
+		return at
+	})
+}
+
+// turned writes a capture like file, but each frame that changes the direction stands
+// in front of the one before: answers in front of what they answer, as captures of a
+// host with more than one processor have them.
+func turned(tb testing.TB, file string) string {
+	tb.Helper()
+	var out []*pcaps.Packet
+	var source []byte
+	for p, err := range pcaps.Packets(file) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		out = append(out, p.Clone())
+		from := out[len(out)-1].Data[6:12]
+		if n := len(out); n > 1 && !bytes.Equal(from, source) {
+			out[n-2], out[n-1] = out[n-1], out[n-2]
+			continue // the one in front came from the source
+		}
+		source = from
+	}
+	at := pcaps.VirtualEpoch
+	return writeCapture(tb, out, func() pcaps.Stamp {
+		at += pcaps.Stamp(time.Millisecond)
+		return at
+	})
+}
+
+func writeCapture(tb testing.TB, all []*pcaps.Packet, at func() pcaps.Stamp) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "changed.pcap")
 	f, err := os.Create(path)
 	if err != nil {
 		tb.Fatal(err)
@@ -56,10 +93,8 @@ func mutant(tb testing.TB, file string, seed uint64) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	at := pcaps.VirtualEpoch
-	for _, p := range out {
-		at += pcaps.Stamp(chance.IntN(4) * chance.IntN(8_000_000))
-		if err := w.WritePacket(at, p.Data, p.OriginalLen); err != nil {
+	for _, p := range all {
+		if err := w.WritePacket(at(), p.Data, p.OriginalLen); err != nil {
 			tb.Fatal(err)
 		}
 	}

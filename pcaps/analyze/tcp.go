@@ -56,9 +56,9 @@ type sender struct {
 	scale      scale
 	ack        uint32
 	ackAt      sim.Time
-	lostACK    uint32 // the last one labelled ACKLostSegment
 	firstOfACK uint64 // the frame that brought ack first
 	duplicates int
+	stalled    bool   // what it has not acknowledged was not captured: as good as many duplicates
 	last       Labels // of the segment before
 	sack       []wire.SACKBlock
 	recent     recent
@@ -103,14 +103,11 @@ func (s *stream) judge(seg *Segment, from int) {
 	s.open(seg, fwd, rev, &options)
 	s.label(seg, fwd, rev)
 	if seg.ACK != fwd.ack {
-		fwd.firstOfACK, fwd.duplicates = seg.Frame, 0
+		fwd.firstOfACK, fwd.duplicates, fwd.stalled = seg.Frame, 0, false
 	}
 	if rev.ackable != 0 && after(seg.ACK, rev.ackable) && seg.Flags&wire.TCPAck != 0 {
-		if seg.measured = true; seg.ACK != fwd.lostACK { // said once
-			fwd.lostACK = seg.ACK
-			seg.Labels |= ACKLostSegment
-		}
-		rev.ackable = rev.next
+		seg.measured = true
+		s.unseen(seg, rev)
 	}
 	s.repeats(seg, fwd, rev)
 	s.advance(seg, fwd)
@@ -122,6 +119,20 @@ func (s *stream) judge(seg *Segment, from int) {
 	if seg.analysed() {
 		seg.InitialRTT = s.initialRTT
 	}
+}
+
+// unseen labels an acknowledgement of what was not captured. It is said again when more
+// was captured since, or when the other side has acknowledged something new.
+func (s *stream) unseen(seg *Segment, rev *sender) {
+	if before(rev.ackable, rev.next) {
+		rev.ackable = rev.next
+		seg.Labels |= ACKLostSegment
+		return
+	}
+	if rev.duplicates == 0 && !rev.stalled {
+		seg.Labels |= ACKLostSegment
+	}
+	rev.duplicates, rev.stalled = 0, true
 }
 
 // open notes what belongs to the start of a connection.
@@ -195,6 +206,7 @@ func (s *stream) label(seg *Segment, fwd, rev *sender) {
 		seg.Labels |= ZeroWindowProbeACK
 	case seg.Window != 0:
 		fwd.duplicates++
+		fwd.stalled = false
 		seg.Labels |= DuplicateACK
 		seg.DuplicateACKNumber, seg.DuplicateACKFrame = fwd.duplicates, fwd.firstOfACK
 	}
@@ -215,7 +227,7 @@ func (s *stream) repeats(seg *Segment, fwd, rev *sender) {
 	if !old {
 		return
 	}
-	if wait := seg.At.Sub(rev.ackAt); rev.duplicates >= 2 && rev.ack == seg.Seq && wait >= 0 && wait < fastWindow {
+	if wait := seg.At.Sub(rev.ackAt); (rev.duplicates >= 2 || rev.stalled) && rev.ack == seg.Seq && wait >= 0 && wait < fastWindow {
 		seg.Labels |= Retransmission | FastRetransmission
 		return
 	}
@@ -313,21 +325,22 @@ func (s *stream) flight(seg *Segment, fwd, rev *sender) {
 		}
 	}
 	flight := fwd.high - fwd.low
-	if seg.Flags&opening != 0 {
-		flight--
-	}
 	for _, b := range rev.sack {
 		flight -= b.End - b.Start
 	}
 	seg.measured = true
-	if flight == 0 || flight >= 2_000_000_000 {
-		return
+	if flight > 0 && flight < 2_000_000_000 {
+		seg.BytesInFlight = int(flight)
+		if seg.Flags&opening != 0 {
+			seg.BytesInFlight--
+		}
 	}
-	seg.BytesInFlight = int(flight)
 	if fwd.pushed {
 		fwd.pushBytes = 0
 	}
 	fwd.pushBytes += seg.Len
 	fwd.pushed = seg.Flags&wire.TCPPsh != 0
-	seg.PushBytesSent = fwd.pushBytes
+	if seg.BytesInFlight > 0 { // else it is counted, and not shown
+		seg.PushBytesSent = fwd.pushBytes
+	}
 }

@@ -231,8 +231,8 @@ func TestAWrongLabelIsFound(t *testing.T) {
 
 // What no recording holds in one place: frames lost, doubled, moved, windows
 // closed, flags and numbers changed. tshark judges: the few of check are equal;
-// over all recordings at most one segment in 50 may differ, in how often a
-// missing segment is said and in fast retransmissions with impossible numbers.
+// over all recordings at most one segment in 500 may differ, where a SYN was made
+// to have an impossible number.
 func TestLabelsOfChangedRecordingsEqualWiresharks(t *testing.T) {
 	root, files := recordings(t)
 	n := 4
@@ -252,13 +252,24 @@ func TestLabelsOfChangedRecordingsEqualWiresharks(t *testing.T) {
 		for _, d := range differences(tshark(t, path), got) {
 			frame, _, _ := strings.Cut(d, ":")
 			unlike[name+" "+frame] = true
-			if !soak {
-				t.Errorf("%s, seed %d: %s", name, seed, d)
+			if t.Logf("%s, seed %d: %s", name, seed, d); !soak {
+				t.Fail()
 			}
 		}
 	}
-	if t.Logf("%d of %d segments differ", len(unlike), segments); len(unlike)*50 > segments {
-		t.Error("that is more than one in 50")
+	if t.Logf("%d of %d segments differ", len(unlike), segments); len(unlike)*500 > segments {
+		t.Error("that is more than one in 500")
+	}
+}
+
+// Captures of busy hosts have acknowledgements in front of what they acknowledge.
+func TestLabelsOfTurnedRecordingsEqualWiresharks(t *testing.T) {
+	root, _ := recordings(t)
+	for _, name := range []string{"mqtt311-q1-iid5.dev", "mqtt311-q1-ge.broker", "mqtt5-q2-iid10-annotated.dev", "tcp-zerowindow.dev"} {
+		path := turned(t, filepath.Join(root, "captures/groundtruth", name+".pcapng"))
+		for _, d := range differences(tshark(t, path), labelsOf(t, path)) {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }
 
