@@ -53,7 +53,7 @@ func (v *connection) number() {
 					gaps[n] = d - 1
 					odd++
 				case d < 0 && d >= -most: // late: it is missing no more
-					v.arrived(w, gaps, n, p.ipID)
+					v.arrived(w, gaps, n, p)
 					continue
 				default:
 					odd += 4
@@ -67,12 +67,15 @@ func (v *connection) number() {
 	}
 }
 
-// arrived takes a packet that came late from the gap that it left.
-func (v *connection) arrived(w way, gaps []int, n int, id uint16) {
+// arrived takes a packet that came late from the gap that it left. One that came much
+// later was sent again, by a sender that keeps packets as they are.
+func (v *connection) arrived(w way, gaps []int, n int, late *packet) {
 	for m := n - 1; m >= 0 && m > n-64; m-- {
 		p := &v.k.packets[v.of[w][m]]
-		if d := int(int16(p.ipID - id)); gaps[m] > 0 && d > 0 && d <= gaps[m]+8 {
-			gaps[m]--
+		if d := int(int16(p.ipID - late.ipID)); gaps[m] > 0 && d > 0 && d <= gaps[m]+8 {
+			if late.at-p.at <= leastRTO {
+				gaps[m]--
+			}
 			return
 		}
 	}

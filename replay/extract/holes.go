@@ -13,7 +13,9 @@ import (
 // follows.
 type hole struct {
 	seq, end uint32
+	from     int64 // when the segment before came
 	at       int64 // when it was seen
+	filled   int64 // when it was closed, or a part of it
 	stamp    uint32
 	stamped  bool
 	fills    int  // segments that closed it
@@ -78,7 +80,7 @@ func (r *receiver) take(n int, p *packet) {
 		missing = r.v.gaps[r.w][n]
 	}
 	ordered := true
-	if r.hasID && r.v.gaps[r.w] != nil && int16(p.ipID-r.id) < 0 {
+	if r.hasID && r.v.gaps[r.w] != nil && r.renumbers && int16(p.ipID-r.id) < 0 {
 		ordered = false
 	}
 	if p.hasTS && r.begun && before(p.tsval, r.stamp) {
@@ -91,7 +93,7 @@ func (r *receiver) take(n int, p *packet) {
 			r.close(r.holes[0])
 			r.holes = r.holes[1:]
 		}
-		r.holes = append(r.holes, &hole{seq: r.newest, end: p.seq, bytes: p.seq - r.newest, at: p.at, missing: missing, stamp: p.tsval, stamped: p.hasTS})
+		r.holes = append(r.holes, &hole{seq: r.newest, end: p.seq, bytes: p.seq - r.newest, at: p.at, missing: missing, stamp: p.tsval, stamped: p.hasTS, from: r.before})
 	case p.carries() > 0 && before(p.seq, r.newest) && r.fill(p, ordered):
 		if missing > 0 {
 			r.lost(p, missing, missing, possible, possible)
@@ -124,6 +126,7 @@ func (r *receiver) fill(p *packet, ordered bool) bool {
 		}
 		filled = true
 		h.fills++
+		h.filled = p.at
 		if h.stamped && p.hasTS {
 			h.late = h.late || !after(p.tsval, h.stamp) // it was sent before what followed it here
 		} else {
@@ -151,7 +154,7 @@ func (r *receiver) fill(p *packet, ordered bool) bool {
 // it: then what closed it had only been overtaken.
 func (r *receiver) soon(h *hole, p *packet) bool {
 	rtt := r.v.best[r.w.peer()]
-	return p.at-h.at < rtt*3/4 && !p.hasTS && r.v.gaps[r.w] == nil
+	return p.at-h.at < rtt*3/4 && !p.hasTS && (r.v.gaps[r.w] == nil || !r.renumbers)
 }
 
 // close counts a hole.
@@ -183,6 +186,11 @@ func (r *receiver) close(h *hole) {
 		}
 		r.s.drop(r.w, nil, h.at, lost, data)
 		r.row(h.at)
+	}
+	if h.missing < 0 || !r.renumbers {
+		for range r.unseen(h, likely) {
+			r.s.drop(r.w, nil, h.at, possible, possible)
+		}
 	}
 }
 
@@ -253,39 +261,6 @@ func (r *receiver) due(at int64) int {
 	return n
 }
 
-// slow judges data that came later than its sender usually takes, where nothing
-// says whether something is missing: it may have been sent before, and so may what
-// came with it.
-func (r *receiver) slow(n int, p *packet, unnumbered bool) {
-	wait := p.at - r.since(p.at)
-	tries := min(retries(wait), mostRetries)
-	longer := wait > r.pause()+delayedACK
-	if tries == 0 || !longer && !unnumbered {
-		return // many send at such times
-	}
-	if !longer {
-		for range tries {
-			r.s.drop(r.w, nil, p.at-wait, possible, possible)
-		}
-		return
-	}
-	if !p.hasTS { // simple stacks send again after the same time always
-		tries = max(tries, int(wait/int64(time.Second))+1)
-	}
-	list, packets := r.v.of[r.w], r.s.k.packets
-	together := 0
-	for _, i := range list[n:min(len(list), n+mostTogether)] {
-		if q := &packets[i]; q.at > p.at+delayedACK {
-			break
-		} else if q.carries() > 0 {
-			together++
-		}
-	}
-	for range min(tries, mostTries) * together {
-		r.s.drop(r.w, nil, p.at-wait, possible, possible)
-	}
-}
-
 // pause is how long the sender is silent now and then: nearly all of its pauses are
 // shorter.
 func (r *receiver) pause() int64 {
@@ -338,34 +313,4 @@ func retries(wait int64) int {
 		return 0
 	}
 	return int(math.Log2(float64(wait)/float64(leastRTO) + 1))
-}
-
-// renumbers reports whether what a sender sends again has a new identification: it is
-// seen to, or has timestamps, which are new too.
-func (v *connection) renumbers(w way) bool {
-	var newest uint32
-	begun := false
-	const most = 16 // segments to look for the first sending of
-	tried := 0
-	for _, i := range v.of[w] {
-		p := &v.k.packets[i]
-		if p.hasTS || tried == most {
-			return p.hasTS
-		}
-		if p.carries() == 0 {
-			continue
-		}
-		if begun && before(p.seq, newest) && p.ipID != 0 {
-			tried++
-			for _, j := range v.of[w] {
-				if q := &v.k.packets[j]; j < i && q.seq == p.seq && q.carries() > 0 {
-					return q.ipID != p.ipID
-				}
-			}
-		}
-		if !begun || after(p.end(), newest) {
-			newest, begun = p.end(), true
-		}
-	}
-	return false
 }
