@@ -45,6 +45,7 @@ type distanceTo struct {
 
 type distanceFlags struct {
 	scenario, device string
+	program          string
 	sets             []string
 	within           float64
 	tolerance        time.Duration
@@ -67,9 +68,10 @@ RUN is a run's NAME.device.pcapng, or another capture of a device's end of its l
 It is compared with RUN2, such as the run of another version of the firmware; or
 with the model of a PROFILE, netx or linux, which runs the same scenario in virtual
 time; or with all profiles, of which the nearest is shown. The scenario is the one in
-RUN; --scenario names another, for captures that have none and for runs of real
-devices: there it is one whose model does what the firmware does, such as replay
-extract makes of a capture.
+RUN. A real device has no program in it that a model could run: --program names a
+scenario with a model that does what the firmware does, and takes links, outages and
+services from RUN. --scenario names another scenario as a whole, for captures that have
+none. replay extract makes both of a capture.
 
 Times are those between a cause and what the device does of it, so that clocks,
 addresses and ports do not matter. With the trace of a run beside it, what the device
@@ -78,6 +80,7 @@ did in outages and behind them counts too.
 It ends with 0 when the distance is at most --within, with 1 when it is more.`,
 		Example: `  emu distance out/link-drop.device.pcapng netx
   emu distance out/link-drop.device.pcapng
+  emu distance out/hil-linux.device.pcapng linux --program mine.yaml
   emu distance field.pcapng --scenario mine.yaml --within 10
   emu distance v1/link-drop.device.pcapng v2/link-drop.device.pcapng --json`,
 		Args:              arguments(1, 2, "a capture, and a profile or a second capture"),
@@ -86,6 +89,7 @@ It ends with 0 when the distance is at most --within, with 1 when it is more.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.scenario, "scenario", "", "`NAME|FILE` of the scenario that the model runs, instead of the one in RUN")
+	flags.StringVar(&f.program, "program", "", "`NAME|FILE` of a scenario whose first device, a model, does what the one in RUN did; links, timeline and services are those of RUN")
 	flags.StringVar(&f.device, "device", "", "the device: its `NAME` in the scenario, or in captures without one its IP address or MAC (default: that of the capture's name or the first, or the one that opens the first connection)")
 	flags.Float64Var(&f.within, "within", 0, "the distance up to which the command ends with 0")
 	flags.DurationVar(&f.tolerance, "tolerance", distance.DefaultTolerance, "how far times may lie apart to be the same")
@@ -96,6 +100,7 @@ It ends with 0 when the distance is at most --within, with 1 when it is more.`,
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	addSet(cmd, &f.sets)
 	complete(cmd, "scenario", completeScenarios)
+	complete(cmd, "program", completeScenarios)
 	return cmd
 }
 
@@ -138,6 +143,8 @@ func (f *distanceFlags) config() (distance.Config, error) {
 		return config, usagef("--within %v: write a number from 0 to 100", f.within)
 	case f.tolerance < 0:
 		return config, usagef("--tolerance %v is negative; write a time such as 20ms", f.tolerance)
+	case f.program != "" && f.scenario != "":
+		return config, usagef("--program takes the links from RUN, --scenario from the file that it names: name one of them")
 	case f.max < 0:
 		return config, usagef("--max %d is negative; 0 prints no difference", f.max)
 	case f.tolerance == 0:
@@ -161,8 +168,8 @@ const distanceLines = 2000
 
 // distanceOfTwo compares two captures.
 func (c *cli) distanceOfTwo(ctx context.Context, a *subject, name string, f *distanceFlags, config distance.Config, d *distanceDocument) error {
-	if f.scenario != "" || len(f.sets) > 0 || f.decide.in != "" {
-		return usagef("--scenario, --set and --decisions are for the run of a model, and %s is taken for a capture (profiles are %s)", name, strings.Join(scenarios.Profile("").Values(), ", "))
+	if f.scenario != "" || f.program != "" || len(f.sets) > 0 || f.decide.in != "" {
+		return usagef("--scenario, --program, --set and --decisions are for the run of a model, and %s is taken for a capture (profiles are %s)", name, strings.Join(scenarios.Profile("").Values(), ", "))
 	}
 	b, err := openSubject(ctx, name, f, config)
 	if err != nil {

@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"hilnet/emu"
+	"hilnet/pcaps"
 	"hilnet/replay/distance"
 	"hilnet/scenarios"
 )
@@ -80,13 +82,51 @@ func (f *distanceFlags) twinOf(ctx context.Context, a *subject) (*scenarios.Scen
 	if f.scenario != "" {
 		return load(ctx, f.scenario, sets)
 	}
-	if a.run == nil {
+	switch {
+	case a.run == nil && f.program != "":
+		return nil, usagef("--program takes links and outages from RUN, and %s has no scenario in it that can be read: --scenario names one with links of its own", a.path)
+	case a.run == nil:
 		return nil, usagef("%s has no scenario in it that can be read: name the one that the model is to run with --scenario (replay extract %s -o mine.yaml makes one of what the device did)", a.path, emu.Quote(a.path))
 	}
-	if len(sets) == 0 {
-		return a.run.Scenario, nil
+	sc := a.run.Scenario
+	if len(sets) > 0 {
+		if sc, err = a.run.With(sets); err != nil {
+			return nil, err
+		}
 	}
-	return a.run.With(sets)
+	if f.program == "" {
+		return sc, nil
+	}
+	program, err := load(ctx, f.program, nil)
+	if err != nil {
+		return nil, err
+	}
+	start, err := a.start()
+	if err != nil {
+		return nil, err
+	}
+	sc, err = distance.Program(sc, a.device, program, start)
+	if err != nil {
+		return nil, usagef("--program %s: %s", f.program, plain(err))
+	}
+	return sc, nil
+}
+
+// start returns when, in the run, the device was first seen to do something: that is
+// when its program began.
+func (s *subject) start() (time.Duration, error) {
+	began, known := pcaps.VirtualEpoch, true
+	if s.run.Scenario.Clock == scenarios.Real {
+		var err error
+		if began, known, err = s.began(); err != nil {
+			return 0, err
+		}
+	}
+	if !known || s.capture.First < began {
+		s.note("when in the run the device began is not known, for the end of the capture is missing: the model begins with the run")
+		return 0, nil
+	}
+	return s.capture.First.Sub(began), nil
 }
 
 // model runs a scenario with a model of the profile in the place of the device, and
@@ -102,7 +142,7 @@ func (c *cli) model(ctx context.Context, a *subject, sc *scenarios.Scenario, pro
 	twin, err := distance.Twin(sc, name, scenarios.Profile(profile))
 	switch {
 	case errors.Is(err, distance.ErrReal):
-		return nil, usagef("%s: name a scenario with a model that does the same with --scenario (replay extract makes one of a capture)", plain(err))
+		return nil, usagef("%s: name a scenario with a model that does the same, with --program (replay extract %s -o mine.yaml makes one)", plain(err), emu.Quote(a.path))
 	case err != nil:
 		return nil, err
 	}

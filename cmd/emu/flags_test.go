@@ -162,6 +162,7 @@ var flagTests = map[string]func(*testing.T){
 	"distance tolerance": distanceFlag("field.pcap netx --scenario 2a-dead-link-8s", "--tolerance 0s", `(?m)^retransmission +retries +0\.`),
 	"distance contents":  distanceFlag("field.pcap netx --scenario 2a-dead-link-8s", "--contents", `payload 8 bytes [0-9a-f]{8}`),
 	"distance max":       distanceFlag("field.pcap netx --scenario 2a-dead-link-8s", "--max 0", `!changed \(`),
+	"distance program":   distanceFlag("a/clean-link.device.pcapng netx", "--program idle-sensor", `(?m)^mqtt +messages +[1-9]`),
 	"distance decisions": distanceFlag("a/clean-link.device.pcapng netx", "--decisions drops.jsonl", `(?m)^retransmission +retries `),
 	"distance keylog":    distanceFlag("a/clean-link.device.pcapng netx", "--keylog field.pcap", `it holds no secret of a TLS session`),
 	"distance json":      distanceFlag("field.pcap netx --scenario 2a-dead-link-8s", "--json", `"format": "hilnet-distance"`),

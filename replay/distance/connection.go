@@ -1,8 +1,10 @@
 package distance
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"hilnet/pcaps/flow"
@@ -190,8 +192,17 @@ func (c *connection) waiting(seq uint32) (found *sentSegment) {
 // again takes a segment that was sent before.
 func (c *connection) again(r *reading, f *flow.Frame, s *flow.Result, seq uint32) {
 	was := c.waiting(seq)
-	if was == nil { // acknowledged, or out of memory
-		r.add(Retries, sample{frame: f.Number, at: f.At, what: "what does not wait for an acknowledgement"})
+	switch end := seq + uint32(s.Len); {
+	case was != nil:
+	case c.peerAcked && !after(end, c.peerAck):
+		r.add(Retries, sample{frame: f.Number, at: f.At, what: "what the peer has acknowledged"})
+		return
+	default: // sent while the NIC was down, or the capturing machine was late
+		r.add(Retries, sample{frame: f.Number, at: f.At, what: "what was not seen before"})
+		at, _ := slices.BinarySearchFunc(c.sent, seq, func(x sentSegment, seq uint32) int { return cmp.Compare(int32(x.seq-seq), 0) })
+		if len(c.sent) < maxSent {
+			c.sent = slices.Insert(c.sent, at, sentSegment{seq, end, f.At, 1, identification(s)})
+		}
 		return
 	}
 	gap, id := f.At.Sub(was.at), "another"

@@ -2,10 +2,12 @@ package distance_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"hilnet/emu"
 	"hilnet/internal/linktest"
@@ -214,5 +216,43 @@ func TestAModelIsNearestToItself(t *testing.T) {
 				t.Errorf("%s: netx and linux are %v apart, less than %v", name, r.Distance, least)
 			}
 		}
+	}
+}
+
+// A real device's place is taken by a model with the program of another scenario, from
+// a moment on, under the conditions of the run.
+func TestAProgramRunsInAnothersPlace(t *testing.T) {
+	sc, err := scenarios.Open("link-drop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bench, err := scenarios.Load("bench.yaml", []byte(`
+version: 1
+name: bench
+clock: real
+duration: 50s
+devices: [{name: dut, kind: tap, address: 10.0.0.2/24, exec: "true"}]
+links: [{delay: 100ms, loss: 2%}]
+broker: {kind: gateway}
+timeline: [{at: 20s, do: blackhole, for: 8s}]
+expect: [device("dut").exec.status == 0]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := distance.Twin(bench, "dut", scenarios.ProfileNetX); !errors.Is(err, distance.ErrReal) {
+		t.Errorf("a model of what is not known: %v", err)
+	}
+	const start = 3 * time.Second
+	twin, err := distance.Program(bench, "dut", sc, start)
+	if err == nil {
+		twin, err = distance.Twin(twin, "dut", scenarios.ProfileNetX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, twin, nil)
+	if first := got.First.Sub(pcaps.VirtualEpoch); first < start || first > start+time.Second || got.Outages != 1 || got.Of(distance.OutageSends) == 0 || got.Of(distance.Messages) == 0 {
+		t.Errorf("it began at %v; %d outages, %d sends in them, %d messages", first, got.Outages, got.Of(distance.OutageSends), got.Of(distance.Messages))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -31,6 +32,8 @@ type Capture struct {
 	// NotRead are frames that tell nothing here, conversations in TLS whose messages are
 	// not known, and what did not fit into a limit, by the reason.
 	NotRead []Count `json:"not_read"`
+	// First is when the device was first seen to do something.
+	First pcaps.Stamp `json:"-"`
 	// Problem is why reading ended before the end of the file.
 	Problem error `json:"-"`
 
@@ -346,6 +349,16 @@ func (r *reading) finish() {
 	r.outages()
 	for b := range r.samples { // some are known only at the end of a connection
 		slices.SortStableFunc(r.samples[b], func(x, y sample) int { return cmp.Compare(x.at, y.at) })
+	}
+	r.First = r.start
+	first := sim.Time(math.MaxInt64)
+	for b := range r.samples {
+		if all := r.samples[b]; len(all) > 0 {
+			first = min(first, all[0].at)
+		}
+	}
+	if r.Samples > 0 {
+		r.First += pcaps.Stamp(first)
 	}
 	for _, c := range r.all {
 		if why := tlsdec.Unread(c.of); why != "" {
