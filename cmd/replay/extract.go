@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -273,10 +272,6 @@ func readCapture(ctx context.Context, name string, cfg extract.Config) (*extract
 
 // writeFile writes a file as a whole or not at all.
 func writeFile(name string, write func(io.Writer) error) (err error) {
-	var text strings.Builder
-	if err := write(&text); err != nil {
-		return err
-	}
 	temp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return err
@@ -286,7 +281,7 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 			_ = os.Remove(temp.Name()) // what is written in part is of no use
 		}
 	}()
-	_, err = io.WriteString(temp, text.String())
+	err = write(temp)
 	if err = errors.Join(err, temp.Close()); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,8 +83,13 @@ func (c *Conditions) Write(w io.Writer) error {
 	enc.SetEscapeHTML(false)
 	steps := c.Trace()
 	err := steps.WriteHeader(b)
-	for _, e := range c.events() {
+	for _, e := range c.summary() {
 		err = errors.Join(err, enc.Encode(e))
+	}
+	for _, h := range c.happenings() {
+		if err == nil {
+			err = enc.Encode(c.event(h))
+		}
 	}
 	err = errors.Join(err, steps.WriteSteps(b), b.Flush())
 	if err != nil {
@@ -92,41 +98,67 @@ func (c *Conditions) Write(w io.Writer) error {
 	return nil
 }
 
-// events are the lines: first what concerns the whole, then by time.
-func (c *Conditions) events() []event {
-	all := c.summary()
-	head := len(all)
-	for _, d := range c.Drops {
-		all = append(all, event{Event: "drop", Dir: d.Dir, Frame: d.Frame, T: seconds(d.At), Confidence: ptr(d.Confidence), What: d.What, Cause: d.Cause, Len: d.Len})
+// A happening is a line that concerns one moment: where it is kept, for there may be
+// millions.
+type happening struct {
+	at   time.Duration
+	kind happeningKind
+	i    int
+}
+
+type happeningKind uint8
+
+const (
+	dropped happeningKind = iota
+	doubled
+	changed
+	overtaken
+	cutOff
+	delayed
+)
+
+// happenings are those lines, by time.
+func (c *Conditions) happenings() []happening {
+	all := make([]happening, 0, len(c.Drops)+len(c.Duplicates)+len(c.Corrupted)+len(c.Reorders)+len(c.Outages)+len(c.Delays))
+	note := func(kind happeningKind, n int, at func(int) time.Duration) {
+		for i := range n {
+			all = append(all, happening{at(i), kind, i})
+		}
 	}
-	for _, d := range c.Duplicates {
-		all = append(all, event{Event: "duplicate", Dir: d.Dir, Frame: d.Frame, T: seconds(d.At), Arrived: d.Arrived})
-	}
-	for _, d := range c.Corrupted {
-		all = append(all, event{Event: "corrupt", Dir: d.Dir, Frame: d.Frame, T: seconds(d.At), Arrived: d.Arrived})
-	}
-	for _, d := range c.Reorders {
-		all = append(all, event{Event: "reorder", Dir: d.Dir, Frame: d.Frame, T: seconds(d.At), LateMS: ms(d.By)})
-	}
-	for _, o := range c.Outages {
-		all = append(all, event{
+	note(dropped, len(c.Drops), func(i int) time.Duration { return c.Drops[i].At })
+	note(doubled, len(c.Duplicates), func(i int) time.Duration { return c.Duplicates[i].At })
+	note(changed, len(c.Corrupted), func(i int) time.Duration { return c.Corrupted[i].At })
+	note(overtaken, len(c.Reorders), func(i int) time.Duration { return c.Reorders[i].At })
+	note(cutOff, len(c.Outages), func(i int) time.Duration { return c.Outages[i].Start })
+	note(delayed, len(c.Delays), func(i int) time.Duration { return c.Delays[i].At })
+	slices.SortStableFunc(all, func(x, y happening) int { return cmp.Compare(x.at, y.at) })
+	return all
+}
+
+// event is the line of a happening.
+func (c *Conditions) event(h happening) event {
+	switch h.kind {
+	case dropped:
+		d := &c.Drops[h.i]
+		return event{Event: "drop", Dir: d.Dir, Frame: d.Frame, T: seconds(d.At), Confidence: ptr(d.Confidence), What: d.What, Cause: d.Cause, Len: d.Len}
+	case doubled:
+		d := &c.Duplicates[h.i]
+		return event{Event: "duplicate", Dir: d.Dir, Frame: d.Frame, T: seconds(d.At), Arrived: d.Arrived}
+	case changed:
+		d := &c.Corrupted[h.i]
+		return event{Event: "corrupt", Dir: d.Dir, Frame: d.Frame, T: seconds(d.At), Arrived: d.Arrived}
+	case overtaken:
+		d := &c.Reorders[h.i]
+		return event{Event: "reorder", Dir: d.Dir, Frame: d.Frame, T: seconds(d.At), LateMS: ms(d.By)}
+	case cutOff:
+		o := &c.Outages[h.i]
+		return event{
 			Event: "outage", Dir: o.Dir, T: seconds(o.Start), Until: ptr(seconds(o.End)), Earliest: ptr(seconds(o.Earliest)),
 			Latest: ptr(seconds(o.Latest)), Frames: ptr(o.Frames), Confidence: ptr(o.Confidence),
-		})
-	}
-	for _, d := range c.Delays {
-		all = append(all, event{Event: "delay", Dir: d.Dir, Frame: d.Frame, T: seconds(d.At), DelayMS: ms(d.Took), Arrived: d.Arrived})
-	}
-	slices.SortStableFunc(all[head:], func(x, y event) int {
-		switch {
-		case x.T < y.T:
-			return -1
-		case x.T > y.T:
-			return 1
 		}
-		return 0
-	})
-	return all
+	}
+	d := &c.Delays[h.i]
+	return event{Event: "delay", Dir: d.Dir, Frame: d.Frame, T: seconds(d.At), DelayMS: ms(d.Took), Arrived: d.Arrived}
 }
 
 // summary are the lines that concern the whole.
