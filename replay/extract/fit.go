@@ -97,7 +97,7 @@ func (c *Conditions) effects() []effect {
 		if frame == 0 || e.way == down && c.far == nil && c.Place != atPeer || e.way == up && c.Place == atPeer {
 			e.what = identity{way: e.way, kind: e.what.kind, at: int64(at), try: -1} // only about when is known
 		} else {
-			e.what = k.identify(frame)
+			e.what, e.counted = k.identify(frame), k.count(frame)
 		}
 		all = append(all, e)
 	}
@@ -125,6 +125,17 @@ func (c *Conditions) effects() []effect {
 	return all
 }
 
+// count is the position of a frame among those of its way, from 1.
+func (k *Capture) count(frame uint64) (n uint64) {
+	w := k.packets[frame-1].way
+	for i := range k.packets[:frame] {
+		if p := &k.packets[i]; p.way == w && !p.twin {
+			n++
+		}
+	}
+	return n
+}
+
 func frameWords(n uint64) string {
 	if n == 0 {
 		return "a frame that no capture has"
@@ -150,16 +161,34 @@ func (k *Capture) identify(frame uint64) identity {
 const maxFits = 400
 
 // Fit finds the numbers that the frames of the capture have in a run: another stack
-// acknowledges otherwise, so they may be others. It runs the scenario with the
-// losses so far, finds the next one in it, and so on. What it cannot find it tells.
+// acknowledges otherwise, so they may be others. At first they are taken to be those of
+// the capture; from the first one on that the run sends something else at, it runs the
+// scenario with the losses so far, finds the next one in it, and so on. What it cannot
+// find it tells.
 func (m *Making) Fit(ctx context.Context) (missed []string, err error) {
 	dir, err := os.MkdirTemp("", "hilnet-extract-")
 	if err != nil {
 		return nil, &emu.EnvironmentError{Op: "make a folder for runs", Err: err, Hint: "check the disk"}
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // it is the system's to clean up otherwise
+	if len(m.effects) == 0 {
+		return nil, nil
+	}
+	for i := range m.effects {
+		m.effects[i].number = m.effects[i].counted
+	}
+	next := 0
+	r, err := m.run(ctx, dir)
+	if err == nil {
+		next = r.fits(m.effects)
+	} else if !errors.Is(err, errSilence) {
+		return nil, err
+	}
+	for i := range m.effects[next:] {
+		m.effects[next+i].number = 0
+	}
 	batch := (len(m.effects) + maxFits - 1) / maxFits
-	for next := 0; next < len(m.effects); {
+	for next < len(m.effects) {
 		r, err := m.run(ctx, dir)
 		if err != nil {
 			return nil, err
@@ -176,6 +205,26 @@ func (m *Making) Fit(ctx context.Context) (missed []string, err error) {
 		}
 	}
 	return missed, nil
+}
+
+// fits is how many of the effects, from the first on, meet in the run what they met in
+// the capture.
+func (r *rerun) fits(effects []effect) int {
+	const near = int64(100 * time.Millisecond)
+	for i := range effects {
+		e := &effects[i]
+		if e.number == 0 || e.number > uint64(len(r.sent[e.way])) {
+			return i
+		}
+		id := r.sent[e.way][e.number-1]
+		if off := id.at - int64(e.at); max(off, -off) > near {
+			return i
+		}
+		if id.at, id.try = e.what.at, e.what.try; id != e.what {
+			return i
+		}
+	}
+	return len(effects)
 }
 
 // taken are the numbers that effects have already.
@@ -238,6 +287,7 @@ func (m *Making) run(ctx context.Context, dir string) (*rerun, error) {
 			return nil, err
 		}
 		r.caught[i] = k
+		behind := int64(k.start.Sub(r.caught[0].start)) // of the device's first frame: times are since that
 		w := ways[i]
 		d := newIdentifier(k)
 		for j := range k.packets {
@@ -246,6 +296,7 @@ func (m *Making) run(ctx context.Context, dir string) (*rerun, error) {
 				continue
 			}
 			if id := d.of(p); p.way == w {
+				id.at += behind
 				r.sent[w] = append(r.sent[w], id)
 			}
 		}

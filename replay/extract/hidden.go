@@ -56,7 +56,7 @@ func (h *hidden) taking(acts []act, end int64) []act {
 const never = int64(1) << 62
 
 // usualPackets are those of a pool that nothing is known of: enough.
-const usualPackets = 100
+const usualPackets = 500
 
 // pool writes the pool.
 func (m *Making) pool() string {

@@ -56,13 +56,14 @@ type Making struct {
 
 // An effect is what the link does to a single frame.
 type effect struct {
-	way    way
-	number uint64 // at the entrance of the link, 0: not known yet
-	do     string // drop, delay, duplicate
-	by     time.Duration
-	what   identity
-	at     time.Duration
-	words  string
+	way     way
+	number  uint64 // at the entrance of the link, 0: not known yet
+	counted uint64 // the same in the capture, 0: nobody saw the frame
+	do      string // drop, delay, duplicate
+	by      time.Duration
+	what    identity
+	at      time.Duration
+	words   string
 }
 
 // Make begins a scenario that does to the device what the link did.
@@ -196,9 +197,13 @@ func (m *Making) Text() string {
 	return b.String()
 }
 
-// duration leaves time for what follows the capture's last frame.
+// duration is how long was captured. Where nothing says so, there is time for what
+// follows the last frame.
 func (m *Making) duration() time.Duration {
-	const rest = 2 * time.Second
+	rest := 2 * time.Second
+	if k := m.c.device; k.endKnown {
+		rest = max(0, k.end.Sub(k.start)-m.c.Duration)
+	}
 	return (m.hidden.wait + m.c.Duration + rest).Round(100 * time.Millisecond)
 }
 

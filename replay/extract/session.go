@@ -54,6 +54,9 @@ type act struct {
 	pub  publication
 }
 
+// usualWait is how long a call of a scenario's client waits if nothing says so.
+const usualWait = 5 * time.Second
+
 // soon is how long after its arrival the application takes a message.
 const soon = 20 * time.Millisecond
 
@@ -127,6 +130,7 @@ func sessionOf(t *tap) *session {
 		s.connection(t, i, v)
 	}
 	slices.SortStableFunc(s.acts, func(a, b act) int { return cmp.Compare(a.at, b.at) })
+	s.regular(t)
 	slices.SortStableFunc(s.comes, func(a, b arrival) int { return cmp.Compare(a.at, b.at) })
 	if len(s.acts) <= maxActs && len(s.comes) <= maxComes {
 		s.echoes()
@@ -223,9 +227,12 @@ func (s *session) connection(t *tap, n int, v *flow.Conversation) {
 	}
 	if open.back == 0 && v.Half(client.Peer()).Frames == 0 {
 		// Nobody answered: it returned when its time was over.
-		wait := v.Last.Sub(v.First) + time.Second
-		s.wait = max(s.wait, wait.Round(tick))
+		wait := (v.Last.Sub(v.First) + time.Second).Round(tick)
+		s.wait = max(s.wait, wait)
 		open.back = begin + int64(wait)
+	}
+	if took := time.Duration(open.back - begin); open.back > 0 && took > usualWait { // it was ready to wait so long
+		s.wait = max(s.wait, (took + time.Second).Round(tick))
 	}
 	if asked {
 		s.opens++

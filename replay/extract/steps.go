@@ -15,26 +15,23 @@ func (m *Making) steps() []string {
 	if m.hidden.wait > 0 {
 		all = append(all, fmt.Sprintf("- sleep: %s", span(m.hidden.wait)))
 	}
-	now := int64(0) // in ticks
-	ticks := func(at int64) int64 { return int64(math.Round(float64(at) / float64(tick))) }
+	now := int64(0) // as the scenario's device has it, which sleeps whole ticks
 	for i := 0; i < len(acts); {
 		a := &acts[i]
-		if wait := ticks(a.at) - now; wait > 0 {
-			all = append(all, fmt.Sprintf("- sleep: %s", span(time.Duration(wait)*tick)))
+		if wait := int64(math.Round(float64(a.at-now)/float64(tick))) * int64(tick); wait > 0 {
+			all = append(all, fmt.Sprintf("- sleep: %s", span(time.Duration(wait))))
 			now += wait
 		}
 		if n, period := periodic(acts[i:]); n > 0 {
 			all = append(all, fmt.Sprintf("- every: {period: %s, count: %d, do: [%s]}", span(time.Duration(period)*tick), n, step(a)))
 			i += n
-			now += int64(n-1) * period // the step ends with its last round
+			now += int64(n-1) * period * int64(tick) // the step ends with its last round
 			continue
 		}
 		if s := "- " + step(a); a.what != take || len(all) == 0 || all[len(all)-1] != s { // all is all
 			all = append(all, s)
 		}
-		if a.back > a.at {
-			now = max(now, a.back/int64(tick))
-		}
+		now = max(now, a.back)
 		i++
 	}
 	return all
