@@ -76,12 +76,20 @@ func (w *World) newDUT(cfg *scenarios.Device) (*dut, error) {
 	return d, nil
 }
 
-// change does what the timeline asks of the device's end, and says so.
+// change does what the timeline asks of the device's end, and says so; a monitor says
+// so itself when it is done.
 func (d *dut) change(fn func(bool) error, value bool, state nic.State, on bool) {
 	if err := fn(value); err != nil {
 		d.world.loop.Cancel(&EnvironmentError{Op: fmt.Sprintf("set %s of %s", state, d.cfg.Name), Err: err})
 		return
 	}
+	if d.monitor == nil || state != nic.LinkDown {
+		d.changed(state, on)
+	}
+}
+
+// changed says what state the device's end is in now.
+func (d *dut) changed(state nic.State, on bool) {
 	if !on {
 		state = nic.LinkUp
 	}

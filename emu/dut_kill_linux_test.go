@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hilnet/internal/linktest"
+	"hilnet/sim"
+	taphost "hilnet/tap/host"
 )
 
 // killScenario is a real client and a real broker, which note their processes.
@@ -93,6 +95,58 @@ func killAndRunAgain(t *testing.T, part string) {
 	}
 	if left := ns.Run("ip", "-br", "link"); strings.Count(left, "\n") != 1 {
 		t.Errorf("interfaces are left: %s", left)
+	}
+}
+
+// kill -9 of emu at whatever moment: what it has taken by then is given back by whoever
+// cleans up next, in whatever namespace that is, and nothing else is touched.
+func TestKilledAtAnyMomentTheHostIsCleanSoak(t *testing.T) {
+	linktest.Soak(t)
+	linktest.Require(t, "tun", "netns", "setsid")
+	ns := linktest.Namespace(t)
+	ns.Run("ip", "link", "add", "nic7", "type", "veth", "peer", "name", "board0")
+	ns.Run("ip", "tuntap", "add", "lent7", "mode", "tap")
+	for _, name := range []string{"board0", "nic7"} {
+		ns.Run("ip", "link", "set", name, "up")
+	}
+	state := func() string {
+		ipv6 := ns.Run("sysctl", "net.ipv6.conf.nic7.disable_ipv6", "net.ipv6.conf.lent7.disable_ipv6")
+		return ns.Run("ip", "-br", "link") + ipv6 + fmt.Sprint(processesIn(ns))
+	}
+	before := state()
+	rnd := sim.NewRand(7, "kill")
+	cleaned := 0
+	for i := range 40 {
+		p, _ := startIn(t, ns, `
+version: 1
+name: killed
+clock: real
+duration: 60s
+devices:
+  - {name: a, kind: tap, tap: {name: dut7, side: descriptor}, exec: "setsid sleep 300 & sleep 300"}
+  - {name: b, kind: board, board: nic7, exec: "sleep 300"}
+  - {name: c, kind: tap, tap: {name: lent7, side: descriptor}, mtu: 1400, exec: "sleep 300"}
+  - {name: d, kind: tap, tap: {side: descriptor, netns: private}, exec: "sleep 300"}
+broker: {kind: tap, tap: {name: hil7}}
+`)
+		p.WaitFor(t, "begins")
+		time.Sleep(time.Duration(rnd.IntN(300)) * time.Millisecond)
+		p.Kill(t)
+		done, err := taphost.CleanUp()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cleaned += len(done)
+		after := state()
+		for deadline := time.Now().Add(2 * time.Second); after != before && time.Now().Before(deadline); after = state() {
+			time.Sleep(20 * time.Millisecond) // a killed process takes its moment to go
+		}
+		if after != before {
+			t.Fatalf("killed %d times, and before it was\n%sand is\n%s", i+1, before, after)
+		}
+	}
+	if cleaned < 40 {
+		t.Errorf("only %d things were cleaned up: it was killed too early", cleaned)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"hilnet/nic"
 	"hilnet/tap/socket"
 )
 
@@ -16,7 +17,8 @@ const setLinkPatience = 10 * time.Second
 const maxMonitor = 64
 
 // A monitor pulls the cable inside QEMU, beside the loop, one change after the other.
-// A QEMU that is off is told when it starts: it starts with its cable plugged in.
+// It has happened when QEMU says so. A QEMU that is off is told when it starts: it
+// starts with its cable plugged in.
 type monitor struct {
 	dut    *dut
 	down   bool // as the timeline has it
@@ -48,7 +50,13 @@ func (d *dut) useMonitor() error {
 			limited, stop := context.WithTimeout(ctx, setLinkPatience)
 			err := socket.SetLink(limited, q.Path, q.Device, o.up)
 			stop()
-			if err != nil && ctx.Err() == nil && !w.loop.Post(func() { m.failed(o, err) }) {
+			switch {
+			case ctx.Err() != nil: // the run has ended
+			case err == nil:
+				if !w.loop.Post(func() { d.changed(nic.LinkDown, !o.up) }) {
+					m.broken(errors.New("the run is overloaded"))
+				}
+			case !w.loop.Post(func() { m.failed(o, err) }):
 				m.broken(err) // nobody can be asked whether it matters
 			}
 		}
@@ -67,7 +75,8 @@ func (d *dut) useMonitor() error {
 func (m *monitor) set(up bool) error {
 	m.down = !up
 	if p := m.dut.program; p != nil && !p.runs() {
-		return nil // begun sees to it
+		m.dut.changed(nic.LinkDown, m.down)
+		return nil // begun sees to the rest
 	}
 	return m.ask(up)
 }

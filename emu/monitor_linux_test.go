@@ -9,11 +9,18 @@ import (
 	"testing"
 	"time"
 
+	"hilnet/emu"
 	"hilnet/internal/linktest"
+	"hilnet/nic"
+	"hilnet/sim"
+	"hilnet/trace"
 )
 
 // monitorVariable makes a process of this test binary QEMU's monitor.
 const monitorVariable = "HILNET_TEST_MONITOR"
+
+// answerAfter is how long the monitor takes.
+const answerAfter = 200 * time.Millisecond
 
 // TestBeAMonitor is what another test runs; it is no test. It says what its cable is
 // told, as QEMU's monitor hears it, and has a socket that nobody reads.
@@ -36,6 +43,7 @@ func TestBeAMonitor(t *testing.T) {
 		for r := bufio.NewScanner(c); r.Scan(); fmt.Fprintln(c, `{"return": {}}`) {
 			for text, said := range map[string]string{`"up":false`: "cable out", `"up":true`: "cable in"} {
 				if strings.Contains(r.Text(), text) {
+					time.Sleep(answerAfter)
 					fmt.Println(said)
 				}
 			}
@@ -54,7 +62,7 @@ func TestAnEmulatorThatStartsWhileItsCableIsOutIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	_, said := observe(t, strings.ReplaceAll(`
+	world, err := emu.New(scenario(t, strings.ReplaceAll(`
 version: 1
 name: monitor
 clock: real
@@ -73,15 +81,32 @@ timeline:
   - {at: 3300ms, do: link_down, for: 300ms}
   - {at: 4500ms, do: power_cut, for: 10s}
   - {at: 4600ms, do: link_down}
-`, "SELF", self), "")
+`, "SELF", self)), emu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := world.Observe(1 << 12)
+	if _, err := world.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	var told []string
-	for _, line := range strings.Split(said, "\n") {
-		if strings.HasPrefix(line, "cable ") {
-			told = append(told, line)
+	var said strings.Builder
+	var out sim.Time
+	for e := range events.Events() {
+		switch {
+		case e.Kind == trace.KindNIC && e.Text == nic.LinkDown.String() && out == 0:
+			out = e.T
+		case e.Kind == trace.KindExecOutput && strings.HasPrefix(e.Text, "cable "):
+			told = append(told, e.Text)
 		}
+		fmt.Fprintln(&said, e.T, e.Kind, e.Text)
+	}
+	// What the guest sends before its monitor has answered is no fault of its.
+	if asked := sim.Time(800 * time.Millisecond); out < asked.Add(answerAfter) || out > asked.Add(time.Second) {
+		t.Errorf("the cable was out at %v", out)
 	}
 	if got := strings.Join(told, ", "); got != "cable out, cable out, cable in" {
-		t.Errorf("QEMU was told: %s\n%s", got, said)
+		t.Errorf("QEMU was told: %s\n%s", got, said.String())
 	}
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("it took %v: somebody waited for a monitor that is off", took)
