@@ -35,6 +35,9 @@ type Config struct {
 	// Keys read TLS beside those that a capture holds, which are added to them. nil:
 	// none are known beforehand.
 	Keys *tlsdec.Keys
+
+	// sabotage breaks one rule of a single capture on purpose, for the tests of the gates.
+	sabotage sabotage
 }
 
 // A Capture is what is kept of one capture file.

@@ -207,6 +207,7 @@ func (f *follower) run() bool {
 		if f.dsack && len(p.sack) > 0 && p.isDSACK() {
 			a.dsack, a.twice, a.blocks = true, p.sack[0], p.sack[1:]
 		}
+		f.k.s.k.cfg.sabotage.spoil(&a)
 		if !f.hear(&a) {
 			return false
 		}
