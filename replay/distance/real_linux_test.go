@@ -76,11 +76,11 @@ expect: [delivered >= 1] # a busy machine may not get farther
 	if err != nil {
 		t.Fatal(err)
 	}
-	real, err := emu.ReadRecorded(path)
+	was, err := emu.ReadRecorded(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sc, err := distance.Program(real.Scenario, "linux", program, 0)
+	sc, err := distance.Program(was.Scenario, "linux", program, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
