@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strings"
+
+	"hilnet/mqtt/codec"
 )
 
 // about tells where the scenario is from.
@@ -30,6 +32,9 @@ func (m *Making) Changed() (all []string) {
 		all = append(all, "The session was MQTT 5; here it is 3.1.1: properties, reason codes and what only MQTT 5 has are left out.")
 	case m.session.version == v3:
 		all = append(all, "The session was MQTT 3.1; here it is 3.1.1.")
+	}
+	if n := m.session.filters[codec.SUBSCRIBE] + m.session.filters[codec.UNSUBSCRIBE]; n > 0 {
+		all = append(all, fmt.Sprintf("SUBSCRIBE and UNSUBSCRIBE had several filters; here each filter has a message of its own, which makes %d more.", n))
 	}
 	if t := m.session.secure(); t != nil {
 		version, suite := t.Agreed()

@@ -52,9 +52,10 @@ func (a *Again) compare(m *Making, r *rerun) {
 	t := &tap{k: r.caught[0], device: a.Conditions.Device}
 	s := sessionOf(t)
 	row("connections", len(m.session.conns), len(s.conns), 0)
-	for _, typ := range []codec.Type{codec.CONNECT, codec.CONNACK, codec.SUBSCRIBE, codec.PUBLISH, codec.PUBACK, codec.PINGREQ, codec.PINGRESP, codec.DISCONNECT} {
-		if m.session.messages[typ]+s.messages[typ] > 0 {
-			row(typ.String(), m.session.messages[typ], s.messages[typ], m.session.messages[typ]/50)
+	for _, typ := range []codec.Type{codec.CONNECT, codec.CONNACK, codec.SUBSCRIBE, codec.UNSUBSCRIBE, codec.PUBLISH, codec.PUBACK, codec.PINGREQ, codec.PINGRESP, codec.DISCONNECT} {
+		// A scenario's SUBSCRIBE has one filter.
+		if n := m.session.messages[typ] + m.session.filters[typ]; n+s.messages[typ] > 0 {
+			row(typ.String(), n, s.messages[typ], n/50)
 		}
 	}
 	row("PUBLISH with DUP", m.session.repeats(m.c.device), s.repeats(r.caught[0]), 0)

@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -30,6 +31,9 @@ func (c *Capture) ends() (netip.Addr, error) {
 	for i := range c.packets {
 		p := &c.packets[i]
 		switch {
+		case p.src == device && p.dst == device:
+			p.way = c.within(p)
+			found = found || p.way != noWay
 		case p.src == device:
 			p.way, found = up, true
 		case p.dst == device:
@@ -48,6 +52,19 @@ func (c *Capture) ends() (netip.Addr, error) {
 	}
 	c.twins()
 	return device, nil
+}
+
+// within gives a frame between two ends on one host, as on a loopback interface, its
+// direction: from who opened the connection or to it.
+func (c *Capture) within(p *packet) way {
+	i, found := slices.BinarySearchFunc(c.conns, p.conn, func(v *flow.Conversation, id uint64) int { return cmp.Compare(v.ID, id) })
+	switch {
+	case !found:
+		return noWay
+	case p.side == clientOf(c.conns[i]):
+		return up
+	}
+	return down
 }
 
 // guess returns who opened the connections: to an MQTT port if there are such, and

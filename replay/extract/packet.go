@@ -50,6 +50,7 @@ type packet struct {
 	key, loose, body uint64
 
 	conn         uint64        // of flow, 0: no TCP segment
+	side         flow.Side     // of the sender in it
 	flags        wire.TCPFlags // of ARP: the operation
 	seq, ack     uint32
 	window       uint16
@@ -182,7 +183,7 @@ func (p *packet) readIP(ip []byte, cut bool) {
 
 // readTCP reads a TCP segment.
 func (p *packet) readTCP(r *flow.Result) {
-	p.conn = r.Conversation.ID
+	p.conn, p.side = r.Conversation.ID, r.Side
 	p.flags, p.seq, p.ack, p.window, p.payload = r.TCP.Flags(), r.TCP.Seq(), r.TCP.Ack(), r.TCP.Window(), r.Len
 	o, _ := r.TCP.Options() // those in front of a bad one count
 	p.hasTS, p.tsval, p.tsecr = o.HasTimestamps, o.TSVal, o.TSEcr

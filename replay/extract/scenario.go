@@ -113,7 +113,7 @@ func scenarioName(file string) string {
 // network takes the recorded addresses, where they are in one network.
 func (m *Making) network() {
 	d, b := m.c.Device, m.session.broker.Addr()
-	if !d.Is4() || !b.Is4() {
+	if !d.Is4() || !b.Is4() || d == b {
 		return
 	}
 	const shortest = 8

@@ -35,6 +35,7 @@ type session struct {
 
 	sent, acked, got int // messages
 	messages         map[codec.Type]int
+	filters          map[codec.Type]int // of SUBSCRIBE and UNSUBSCRIBE, beyond the first of each
 
 	of map[*flow.Conversation][]int // messages by connection; looked up only
 }
@@ -103,7 +104,7 @@ func (t *tap) came(at int64) int64 { return at + t.down }
 
 // sessionOf reads what the device did.
 func sessionOf(t *tap) *session {
-	s := &session{messages: map[codec.Type]int{}, of: map[*flow.Conversation][]int{}}
+	s := &session{messages: map[codec.Type]int{}, filters: map[codec.Type]int{}, of: map[*flow.Conversation][]int{}}
 	for i := range t.k.messages {
 		v := t.k.messages[i].Conversation
 		s.of[v] = append(s.of[v], i)
@@ -274,7 +275,10 @@ func (s *session) ask(t *tap, m *message, body []byte, n int) bool {
 		s.qos2 = s.qos2 || p.qos == 2
 		s.acts = append(s.acts, act{at: at, what: codec.PUBLISH, pub: p})
 	case codec.SUBSCRIBE, codec.UNSUBSCRIBE:
-		for _, p := range filters(body, m.Type, s.version) {
+		for i, p := range filters(body, m.Type, s.version) {
+			if i > 0 {
+				s.filters[m.Type]++
+			}
 			a := act{at: at, what: m.Type, pub: p}
 			if n == 0 || s.pause == 0 || len(s.acts) < maxActs && !slices.ContainsFunc(s.acts, func(o act) bool { return o.what == a.what && o.pub == a.pub }) {
 				s.acts = append(s.acts, a)
