@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 
 	"hilnet/link"
 	"hilnet/nic"
@@ -196,6 +197,9 @@ func (d *dut) nicValues(from, lostFrom, to, lostTo uint64) []trace.Value {
 }
 
 func dutHint(err error) string {
+	if strings.Contains(err.Error(), "unshare -rn") {
+		return "a device of kind socket needs no rights; emu doctor tells more"
+	}
 	if errors.Is(err, fs.ErrPermission) || os.Geteuid() != 0 {
 		return "a TAP needs root or CAP_NET_ADMIN: run it with sudo, or as `unshare -rn emu run …`; a device of kind socket needs neither; emu doctor tells more"
 	}

@@ -125,6 +125,7 @@ var broken = []brokenScenario{
 	{delay, "    device: devise", "12:13", `no device is called "devise"`, `did you mean "device"?`},
 	{delay, "    delay: 1ms\n  - {name: b}", "13:5", "has the link link already", "one link"},
 	// Steps.
+	{connect, "      - wait: 5s\n", "8:9", `unknown step "wait"`, "sleep: …; wait_for waits for an event"},
 	{connect, "      - conect\n", "8:9", `unknown step "conect"`, `did you mean "connect"?`},
 	{connect, "      - sleep\n", "8:9", "needs a duration", "sleep: 5s"},
 	{connect, "      - connect: {}\n        sleep: 5s\n", "9:9", "here are 2", "hyphen"},

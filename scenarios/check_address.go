@@ -12,7 +12,7 @@ func (c *checker) addresses() {
 		case !p.IsValid() || !p.Addr().Is4():
 			c.failf(path, "write an address and a prefix length, such as 10.0.0.2/24", "%s is not an IPv4 address with prefix length", p)
 		case !isHost(p):
-			c.failf(path, "choose another address, or a larger network", "%s is not the address of a host in its network", p)
+			c.failf(path, "choose another address, or a larger network, such as network: 10.0.0.0/16", "%s is not the address of a host in its network", p)
 		case found:
 			c.failf(path, "give each its own address", "the address %s is taken by %s", p.Addr(), other)
 		default:

@@ -17,6 +17,10 @@ func (d *decoder) step(n ast.Node, path string, s *Step) {
 			d.fail(at, path, hint("put a colon behind "+name+", as in "+stepExample(name), "unknown step %q", key))
 			return
 		}
+		if key == "wait" || key == "pause" || key == "delay" {
+			d.fail(at, path, hint("write "+stepExample("sleep")+"; wait_for waits for an event", "unknown step %q", key))
+			return
+		}
 		d.fail(at, path, hint(didYouMean(key, keysOf(all)), "unknown step %q", key))
 	}
 	if isText(n) {

@@ -179,7 +179,10 @@ func (c *cli) compare(ctx context.Context, names []string, f *compareFlags, conf
 		return err
 	}
 	doc.Report = report
-	if !report.Same {
+	switch {
+	case nothingIn(report) && doc.AProblem == nil && doc.BProblem == nil:
+		report.Same, c.code = false, exitUsage
+	case !report.Same:
 		c.code = exitFail
 	}
 	if f.asJSON {
@@ -200,6 +203,22 @@ func readComparable(ctx context.Context, path string, config compare.Config) (*c
 		return nil, err
 	}
 	return compare.Read(ctx, reader, config)
+}
+
+// nothingIn reports whether neither side had anything: no difference would be no
+// answer.
+func nothingIn(r *compare.Report) bool {
+	if r.Differences > 0 {
+		return false // such as a conversation that only one has
+	}
+	for _, p := range r.Conversations {
+		for _, a := range []*compare.Alignment{p.Messages, p.Segments} {
+			if a != nil && a.A+a.B > 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func exists(name string) bool {
@@ -291,6 +310,8 @@ func writeComparison(w io.Writer, d *compareDocument) {
 	switch {
 	case d.Differences > 0:
 		line("%s in %s", many(uint64(d.Differences), "difference"), many(uint64(len(d.Conversations)), "conversation"))
+	case nothingIn(d.Report):
+		line("nothing was compared: neither side has anything of it (replay info says what is in a capture)")
 	case !d.Same:
 		line("no difference up to where a capture ends early")
 	default:

@@ -44,6 +44,9 @@ func (s *framesSession) open(f *framesFlags, capture string) (err error) {
 		if !ok || rest == "" || kind != "tap" && kind != "nic" && kind != "file" {
 			return fmt.Errorf("%q is no output: write tap:NAME, nic:NAME or file:NAME", name)
 		}
+		if err := tap.CheckName(rest); kind == "tap" && err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		real = real || kind != "file"
 		if kind == "file" && oneFile(rest, capture) {
 			return fmt.Errorf("%s is the capture itself: write to another file", rest)

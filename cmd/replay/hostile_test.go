@@ -27,7 +27,7 @@ var readers = [][]string{
 }
 
 // offset is how an error names the place.
-var offset = regexp.MustCompile(`byte [0-9]+: |frame [0-9]+|has 0 frames|neither a packet nor an interface`)
+var offset = regexp.MustCompile(`byte [0-9]+: |frame [0-9]+|has 0 frames|neither a packet nor an interface|nothing was compared`)
 
 // tryAll runs every command on a file. None may panic; one that fails says where; one that
 // wrote nothing useful leaves no file.

@@ -45,6 +45,7 @@ func TestASpeedThatIsNoneIsTheFlags(t *testing.T) {
 func TestPlausibleMistakesAreToldTheNextStep(t *testing.T) {
 	mqtt := filepath.Join(linktest.Root(t), "replay", "testdata", "mqtt")
 	one, other := filepath.Join(mqtt, "suricata-mqtt311-pub-qos1.pcap"), filepath.Join(mqtt, "suricata-mqtt311-pub-qos2.pcap")
+	none := filepath.Join(linktest.Root(t), "pcaps", "testdata", "zeek-pcapng-multi-interface.pcapng")
 	dir := t.TempDir()
 	copied := filepath.Join(dir, "copy.pcap")
 	data, err := os.ReadFile(one)
@@ -63,13 +64,17 @@ func TestPlausibleMistakesAreToldTheNextStep(t *testing.T) {
 		{[]string{"extract", one, copied}, exitUsage, "are the same capture"},
 		{[]string{"extract", one, other}, exitUsage, "(name captures of both ends of one link, made at the same time, or one alone)"},
 		{[]string{"extract", one, filepath.Join(dir, "none.pcap")}, exitUsage, "none.pcap: no such file"},
-		{[]string{"extract", filepath.Join(linktest.Root(t), "pcaps", "testdata", "zeek-pcapng-multi-interface.pcapng")}, exitUsage, "name its address (--device ADDRESS)"},
+		{[]string{"extract", none}, exitUsage, "name its address (--device ADDRESS)"},
+		{[]string{"compare", none, none}, exitUsage, "nothing was compared: neither side"},
+		{[]string{"cut", one, "--frames", "1-3", "-o", filepath.Join(dir, "opened.pcap")}, exitPass, ""},
+		{[]string{"compare", filepath.Join(dir, "opened.pcap"), filepath.Join(dir, "opened.pcap")}, exitPass, ""},
+		{[]string{"compare", filepath.Join(dir, "opened.pcap"), filepath.Join(dir, "opened.pcap"), "--by", "message"}, exitUsage, "nothing was compared: "},
 		{[]string{"cut", one, "--from", "1h", "-o", filepath.Join(dir, "part.pcap")}, exitFail, "no frame was chosen: replay info "},
 		{[]string{"compare", one, filepath.Join(dir, "none.yaml")}, exitUsage, "none.yaml: no such file (emu show NAME prints a built-in scenario)"},
 	} {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), c.args, &stdout, &stderr); code != c.code || !strings.Contains(stderr.String(), c.want) {
-			t.Errorf("%v: %d, %s\nwant %d, %q", c.args, code, &stderr, c.code, c.want)
+		if code := run(t.Context(), c.args, &stdout, &stderr); code != c.code || !strings.Contains(stdout.String()+stderr.String(), c.want) {
+			t.Errorf("%v: %d, %s%s\nwant %d, %q", c.args, code, &stdout, &stderr, c.code, c.want)
 		}
 	}
 }

@@ -90,7 +90,7 @@ func TestTLSIsReadWithItsKeys(t *testing.T) {
 			t.Errorf("exit %d, looked for %q in\n%s", code, want, out)
 		}
 	}
-	if code, out := replayed(t, "compare", "--by", "message", without, without); code != exitPass || strings.Count(out, "there are no keys") != 2 {
+	if code, out := replayed(t, "compare", "--by", "message", without, without); code != exitUsage || strings.Count(out, "there are no keys") != 2 {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 	yaml := filepath.Join(t.TempDir(), "again.yaml")
