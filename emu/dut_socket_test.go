@@ -218,7 +218,7 @@ expect:
 		t.Errorf("%+v\n%s", result.Checks, text)
 	}
 	notes := strings.Join(result.Notes, "\n")
-	if !strings.Contains(notes, "the program of other ended with exit status 3 at ") || !strings.Contains(notes, "; it said last: no such thing") || strings.Count(notes, "the program of") != 1 {
+	if !strings.Contains(notes, "the program of other failed: exit status 3 at ") || !strings.Contains(notes, "; it said last: no such thing") || strings.Count(notes, "the program of") != 1 {
 		t.Errorf("what failed, and nothing else, is to be said:\n%s", notes)
 	}
 	if result.Lateness.Max > 700*time.Millisecond {

@@ -301,7 +301,7 @@ func (p *program) note() (note string, failed bool) {
 	if p.failed == "" {
 		return "", false
 	}
-	note = fmt.Sprintf("the program of %s ended with %s", p.node, p.failed)
+	note = fmt.Sprintf("the program of %s failed: %s", p.node, p.failed)
 	if said := []rune(p.said); len(said) > maxSaid {
 		note += "; it said last: " + string(said[:maxSaid]) + "…"
 	} else if len(said) > 0 {

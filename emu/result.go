@@ -123,6 +123,9 @@ func (w *World) notes(o *scenarios.Outcome) []string {
 			all = append(all, note)
 		}
 	}
+	if n := strangers(o); n > 0 && w.sc.Models() < len(w.sc.Devices) {
+		all = append(all, fmt.Sprintf("connections of clients that are no device's: %d; mqtt: {client_id: …} in a device says that they are its own", n))
+	}
 	if b := &w.sc.Broker; b.Kind.AtEdge() && o.Connects == 0 && w.sc.Models() > 0 {
 		all = append(all, fmt.Sprintf("nobody connected to the broker at %v port %d: is one running there that listens on that address? mosquitto 2 listens on localhost only, unless its configuration has \"listener %d\" and \"allow_anonymous true\"",
 			b.Address.Addr(), b.Port, b.Port))
@@ -135,4 +138,13 @@ func (w *World) notes(o *scenarios.Outcome) []string {
 		all = append(all, w.recording.note())
 	}
 	return all
+}
+
+// strangers returns how many connections were those of no device.
+func strangers(o *scenarios.Outcome) int {
+	n := o.Connects
+	for i := range o.Devices {
+		n -= o.Devices[i].Connects
+	}
+	return n
 }
