@@ -162,7 +162,7 @@ func (t *TAP) configure() error {
 			return explainSet(err, "hardware address", t.name, fmt.Sprintf("link set %s address %s", t.name, t.cfg.MAC))
 		}
 	}
-	t.mtu = attrs.MTU
+	t.mtu, t.index = attrs.MTU, attrs.Index
 	if t.cfg.MTU != 0 && attrs.MTU != t.cfg.MTU {
 		if err := netlink.LinkSetMTU(l, t.cfg.MTU); err != nil {
 			return explainSet(err, "mtu", t.name, fmt.Sprintf("link set %s mtu %d", t.name, t.cfg.MTU))
@@ -264,7 +264,7 @@ func (t *TAP) kernelDropped() (n uint64, err error) {
 		if err != nil {
 			return fmt.Errorf("statistics: %w", err)
 		}
-		if s := l.Attrs().Statistics; s != nil {
+		if s := l.Attrs().Statistics; s != nil && l.Attrs().Index == t.index { // no other one of its name
 			n = s.TxDropped - t.dropped0
 		}
 		return nil

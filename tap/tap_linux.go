@@ -27,6 +27,7 @@ type TAP struct {
 	cfg      Config
 	name     string
 	mtu      int
+	index    int
 	attached bool           // it was there before us
 	ns       netns.NsHandle // where it is; closed: the process's own
 	dropped0 uint64         // frames that the kernel had dropped before us

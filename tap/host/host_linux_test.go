@@ -250,11 +250,48 @@ func TestTAPsAreMadeListedAndDeleted(t *testing.T) {
 			t.Errorf("delete %s: %v", name, err)
 		}
 	}
+	if err := in.Do(func() error { return holdTAP(t, "dut0") }); err != nil {
+		t.Fatal(err)
+	}
+	if err := host.DeleteTAP(in, "dut0"); err == nil || !strings.Contains(err.Error(), "a program has the TAP dut0 open") {
+		t.Errorf("delete what a program has open: %v", err)
+	}
+	letTAPsGo()
 	if err := host.DeleteTAP(in, "dut0"); err != nil {
 		t.Error(err)
 	}
 	if all, err := host.ListTAPs(in); err != nil || len(all) != 1 {
 		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// held is a TAP that this process has open.
+var held = -1
+
+// holdTAP opens a TAP of the thread's namespace and pulls its cable, so that its
+// carrier does not tell.
+func holdTAP(t *testing.T, name string) error {
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	held = fd
+	t.Cleanup(letTAPsGo)
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+		return err
+	}
+	return unix.IoctlSetPointerInt(fd, unix.TUNSETCARRIER, 0)
+}
+
+func letTAPsGo() {
+	if held >= 0 {
+		_ = unix.Close(held)
+		held = -1
 	}
 }
 

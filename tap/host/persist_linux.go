@@ -23,7 +23,7 @@ type TAPInfo struct {
 	Owner  int    // user ID; -1: none, so that it takes CAP_NET_ADMIN to open it
 	Bridge string // that it is in, empty if none
 	Up     bool   // as it is set
-	InUse  bool   // a program has it open
+	InUse  bool   // a program has it open, and the cable is plugged in
 	Addrs  []string
 }
 
@@ -202,7 +202,12 @@ func DeleteTAP(ns *Namespace, name string) error {
 			return fmt.Errorf("host: find the interface %s: %w", name, err)
 		case !isTAP(l):
 			return fmt.Errorf("host: the interface %s is a %s, not a TAP: it stays", name, l.Type())
-		case l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0:
+		}
+		taken, err := isOpen(name)
+		switch {
+		case err != nil:
+			return explain(err, "host: delete "+name, "")
+		case taken:
 			return fmt.Errorf("host: a program has the TAP %s open: it stays; end the program first (`sudo fuser -v /dev/net/tun` names it)", name)
 		}
 		if err := netlink.LinkDel(l); err != nil {
@@ -210,4 +215,29 @@ func DeleteTAP(ns *Namespace, name string) error {
 		}
 		return nil
 	})
+}
+
+// isOpen reports whether a program has a TAP open: its carrier does not tell, for the
+// program may have switched that off. One of several queues always takes one more.
+func isOpen(name string) (bool, error) {
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, fmt.Errorf("/dev/net/tun: %w", err)
+	}
+	req, err := unix.NewIfreq(name)
+	if err == nil {
+		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
+	}
+	if err := unix.Close(fd); err != nil {
+		return false, err
+	}
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return true, nil
+	case errors.Is(err, unix.EINVAL): // it has several queues
+		l, err := netlink.LinkByName(name)
+		return err == nil && l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0, err
+	}
+	return false, err
 }
