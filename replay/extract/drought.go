@@ -98,16 +98,16 @@ func (d *dry) spoke(p *packet) {
 // came takes a frame of the peer, and returns the drought that it shows to have begun.
 func (d *dry) came(p *packet) *drought {
 	const most = 4096 // a window's worth
-	again := slices.IndexFunc(d.pending, func(s parcel) bool { return s.seq == p.seq && s.end == p.end() })
+	if len(d.lengths) == 0 {
+		d.first = p.at
+	}
+	if !slices.Contains(d.lengths, p.len) && len(d.lengths) < most {
+		d.lengths = append(d.lengths, p.len)
+	}
+	again := slices.IndexFunc(d.pending, func(s parcel) bool { return s.seq == p.seq })
 	if again < 0 {
 		if after(p.end(), d.acked) && len(d.pending) < most {
 			d.pending = append(d.pending, parcel{p.seq, p.end(), p.at})
-			if len(d.lengths) == 0 {
-				d.first = p.at
-			}
-			if !slices.Contains(d.lengths, p.len) {
-				d.lengths = append(d.lengths, p.len)
-			}
 		}
 		return nil
 	}
@@ -124,6 +124,9 @@ func (d *dry) came(p *packet) *drought {
 func (d *dry) over(at int64) {
 	if d.now != nil {
 		d.now.end, d.now.lengths = at, d.lengths
+		if len(d.now.signs) == 0 && at != never {
+			d.now.signs = []int64{at}
+		}
 	}
 	d.now = nil
 }

@@ -262,17 +262,17 @@ func (g *guess) least(ctx context.Context, v *drought, first int64) (all []pool,
 	return slices.DeleteFunc(all, func(p pool) bool { return p.lead < far }), nil
 }
 
-// larger are the best three of the least pools and some larger ones: what the device
-// says first after the drought tells how much it had got.
+// larger are the best of the least pools and some larger ones, one of each payload: what
+// the device says first after the drought tells how much it had got.
 func (g *guess) larger(ctx context.Context, v *drought, least []pool, first int64) (all []pool, err error) {
 	o := hold{first, never, 0}
 	if len(v.signs) > 0 {
 		o = hold{first, max(v.begin, v.signs[0]-int64(usualLead)), usualPeriod}
 	}
-	const more, keep = 12, 3
+	const more, keep = 12, 5
 	for _, p := range least {
+		far, most := p.lead, 0
 		for top := p.packets + more; p.packets <= top && g.runs < g.most; p.packets++ {
-			before := p.likeness
 			if p.likeness, err = g.try(ctx, g.m.hidden.with(&p, o)); err != nil {
 				return nil, err
 			}
@@ -280,9 +280,10 @@ func (g *guess) larger(ctx context.Context, v *drought, least []pool, first int6
 				return []pool{p}, nil
 			}
 			all = append(all, p)
-			if p.lead < before.lead {
-				break // it went too far
+			if p.lead < most && most > far {
+				break // it goes too far now
 			}
+			most = max(most, p.lead)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b pool) int {
@@ -293,6 +294,12 @@ func (g *guess) larger(ctx context.Context, v *drought, least []pool, first int6
 			return 1
 		}
 		return 0
+	})
+	seen := map[int]bool{} // looked up only
+	all = slices.DeleteFunc(all, func(p pool) bool {
+		again := seen[p.payload]
+		seen[p.payload] = true
+		return again
 	})
 	return all[:min(len(all), keep)], nil
 }
