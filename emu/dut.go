@@ -47,6 +47,7 @@ type dut struct {
 	txError  setting[bool]
 	counted  func() []trace.Value // as of a NIC
 	bytes    struct{ rx, tx uint64 }
+	beyond   uint64 // frames to the device that the kernel dropped behind our TAP
 }
 
 // newDUT opens what the device is at.
@@ -182,7 +183,7 @@ func (d *dut) newTAP(ns *taphost.Namespace, cfg tap.Config) (*tap.TAP, error) {
 	d.keep(t)
 	d.counted = func() []trace.Value {
 		c := t.Counters()
-		return d.nicValues(c.Delivered, c.Backlog+c.KernelDropped, c.Written, c.WriteFailed+c.NoCarrier)
+		return d.nicValues(c.Delivered, c.Backlog+c.KernelDropped, c.Written-min(d.beyond, c.Written), c.WriteFailed+c.NoCarrier+d.beyond)
 	}
 	return t, nil
 }
@@ -229,12 +230,7 @@ func (d *dut) openBridged(ns *taphost.Namespace, join func(*taphost.Bridge) erro
 		return fail(err)
 	}
 	d.world.onClose(b.Close)
-	d.world.onStop(func() error {
-		if err := b.Whole(); err != nil {
-			return fail(err)
-		}
-		return nil
-	})
+	d.world.watchBridge(b, d.cfg.Name, fail, func(n uint64) { d.beyond = n })
 	if err := join(b); err != nil {
 		return fail(err)
 	}
@@ -250,6 +246,29 @@ func (d *dut) openBridged(ns *taphost.Namespace, join func(*taphost.Bridge) erro
 		d.setError = func(on bool) error { return b.SetOther(!on) }
 	}
 	return d.startProgram(ns)
+}
+
+// watchBridge sees to it that a bridge is whole at the end of the run, and that what
+// the kernel has dropped in it is counted.
+func (w *World) watchBridge(b *taphost.Bridge, node string, fail func(error) error, lost func(frames uint64)) {
+	w.onStop(func() error {
+		if err := b.Whole(); err != nil {
+			return fail(err)
+		}
+		n, err := b.Dropped()
+		if err != nil {
+			return fail(err)
+		}
+		if n > 0 {
+			lost(n)
+			w.trace.Emit(trace.Event{
+				Kind: trace.KindDrop, Node: node, Stage: b.Other(), Reason: trace.DropTapUnread,
+				Text:   "the kernel dropped them in front of " + b.Other() + ", whose queue was full",
+				Values: []trace.Value{{Name: scenarios.ValueFrames, N: int64(n)}},
+			})
+		}
+		return nil
+	})
 }
 
 func (d *dut) openBoard() error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"hilnet/emu"
 	"hilnet/internal/linktest"
@@ -95,6 +98,78 @@ expect:
 	// The broker's SYN-ACK answers a SYN that only lwIP sends like this: one option, MSS 1460 or 536, and TTL 255.
 	if syn := linktest.Tshark(t, "-r", filepath.Join(out, "lwip.peer.pcapng"), "-Y", "tcp.flags.syn == 1 && tcp.flags.ack == 0 && ip.ttl == 255", "-T", "fields", "-e", "tcp.options"); !strings.HasPrefix(syn, "0204") {
 		t.Errorf("no SYN of lwIP: %q", syn)
+	}
+}
+
+// TestHoldATAP is what another test runs; it is no test. It opens a TAP and reads
+// nothing.
+func TestHoldATAP(t *testing.T) {
+	if os.Getenv("HILNET_TEST_HOLD") == "" {
+		t.Skip("runs only inside other tests")
+	}
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := unix.NewIfreq(os.Getenv("HILNET_TAP"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("holds it")
+	time.Sleep(time.Minute)
+}
+
+// Firmware that has its TAP open and does not read: what the kernel drops behind the
+// bridge is counted and has a reason, though hilnet's own TAP took it all.
+func TestWhatADeviceDoesNotReadIsCounted(t *testing.T) {
+	linktest.Require(t, "tun", "netns")
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := linktest.Namespace(t)
+	world, err := emu.New(scenario(t, strings.NewReplacer("SELF", self, "PEER", peer.Name).Replace(`
+version: 1
+name: unread
+clock: real
+duration: 6s
+devices:
+  - name: dut
+    kind: tap
+    tap: {side: descriptor, netns: private}
+    exec: HILNET_TEST_HOLD=1 exec SELF -test.run '^TestHoldATAP$'
+broker: {kind: tap, tap: {name: hil0, address: 10.0.0.1/24, netns: PEER}}
+`)), emu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := world.Observe(1 << 16)
+	done := make(chan *emu.Result, 1)
+	go func() {
+		r, err := world.Run(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		done <- r
+	}()
+	flooded := false
+	for e := range events.Events() {
+		if e.Kind == trace.KindExecOutput && strings.Contains(e.Text, "holds it") && !flooded {
+			flooded = true
+			time.Sleep(1500 * time.Millisecond) // until the bridge has opened the port
+			peer.Do(func() error { return floodFromStrangers("hil0", 3000) })
+		}
+	}
+	o := (<-done).Outcome
+	lost := o.Drops.Reason["tap_unread"]
+	nic := o.Devices[0].NIC
+	if !flooded || lost < 500 || nic.RxDropped < lost || nic.RxFrames+lost < 2500 || nic.RxFrames > 2500 || len(o.ConservationErrors) > 0 {
+		t.Errorf("%d were not read, %+v, %+v, %v", lost, nic, o.Drops, o.ConservationErrors)
 	}
 }
 

@@ -135,12 +135,7 @@ func (n *edgeNetwork) openBoard() error {
 		return fail(err)
 	}
 	w.onClose(b.Close)
-	w.onStop(func() error {
-		if err := b.Whole(); err != nil {
-			return fail(err)
-		}
-		return nil
-	})
+	w.watchBridge(b, tapNode, fail, func(uint64) {}) // its counters are those of our TAP
 	nic := w.sc.Broker.Board.NIC
 	if err := b.JoinNIC(nic, brokerMTU); err != nil {
 		return fail(err)

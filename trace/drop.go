@@ -31,6 +31,7 @@ const (
 	DropNoUpper    DropReason = "no_stack"
 	DropTapBacklog DropReason = "tap_backlog"
 	DropTapWrite   DropReason = "tap_write"
+	DropTapUnread  DropReason = "tap_unread"
 
 	// Of a socket to an emulator, and of the programs that a scenario runs.
 	DropSocketBacklog DropReason = "socket_backlog"
@@ -127,7 +128,8 @@ var explanations = []Explanation{
 	{string(DropARPQueue), "Too many packets waited for one ARP reply; the oldest went.", "netxduo NX_ARP_MAX_QUEUE_DEPTH; RFC 1122 2.3.2.2"},
 	{string(DropARPTimeout), "Nobody answered ARP, so the packets that waited were given up.", "netxduo NX_ARP_MAXIMUM_RETRIES; RFC 826"},
 	{string(DropNoUpper), "The NIC has no stack yet, or no longer.", "nic.NIC"},
-	{string(DropTapBacklog), "Frames came from the TAP faster than the loop took them.", "sim.MaxPosted"},
+	{string(DropTapBacklog), "Frames came from the TAP faster than the loop took them.", "tap.MaxBacklog"},
+	{string(DropTapUnread), "The kernel dropped frames behind the bridge of a device: who has the device's TAP open did not read them in time, or its NIC did not send them.", "Linux tun.c, tun_net_xmit"},
 	{string(DropTapWrite), "The kernel refused a frame written to the TAP (its interface is down).", "Linux tun.c, tun_get_user"},
 	{string(DropSocketBacklog), "More frames waited at the socket, for the loop or for the program at the other side, than it keeps.", "package tap/socket, MaxBacklog"},
 	{string(DropSocketClosed), "Nobody was at the other side of the socket.", "QEMU: -netdev stream and dgram"},

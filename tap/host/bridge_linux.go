@@ -22,6 +22,7 @@ type Bridge struct {
 	mac   net.HardwareAddr
 	ours  string // of our TAP, which the caller opens
 	other string // the other port
+	had   uint64 // frames that the kernel had dropped in front of it before
 	lent  *item  // how that one is given back; nil: it was made for us
 }
 
@@ -190,6 +191,9 @@ func (b *Bridge) JoinOurs() error {
 // that the rest is to be undone.
 func (b *Bridge) join(l netlink.Link, mtu int) error {
 	b.other = l.Attrs().Name
+	if s := l.Attrs().Statistics; s != nil {
+		b.had = s.TxDropped
+	}
 	if err := b.enslave(l); err != nil {
 		return err
 	}
@@ -239,6 +243,25 @@ func (b *Bridge) find() (netlink.Link, error) {
 		return nil, fmt.Errorf("the bridge %s: %w", b.name, errGone)
 	}
 	return l, err
+}
+
+// Other returns the name of the other interface.
+func (b *Bridge) Other() string { return b.other }
+
+// Dropped returns how many frames the kernel has dropped in front of the other
+// interface: who has the TAP open did not read them, or the NIC did not send them.
+func (b *Bridge) Dropped() (n uint64, err error) {
+	err = b.ns.Do(func() error {
+		l, err := netlink.LinkByName(b.other)
+		if err != nil {
+			return fmt.Errorf("host: statistics of %s: %w", b.other, err)
+		}
+		if s := l.Attrs().Statistics; s != nil && s.TxDropped > b.had {
+			n = s.TxDropped - b.had
+		}
+		return nil
+	})
+	return n, err
 }
 
 // Whole returns an error when the other interface is not in the bridge any more: no

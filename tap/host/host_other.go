@@ -82,6 +82,12 @@ func (b *Bridge) JoinOurs() error { return errors.ErrUnsupported }
 // SetOther returns errors.ErrUnsupported.
 func (b *Bridge) SetOther(bool) error { return errors.ErrUnsupported }
 
+// Other returns the empty name.
+func (b *Bridge) Other() string { return "" }
+
+// Dropped returns errors.ErrUnsupported.
+func (b *Bridge) Dropped() (uint64, error) { return 0, errors.ErrUnsupported }
+
 // Whole returns errors.ErrUnsupported.
 func (b *Bridge) Whole() error { return errors.ErrUnsupported }
 
