@@ -78,7 +78,7 @@ func (s *single) forward(v *connection, w way) {
 		}
 	}
 	const some = 3
-	k.reorders = late >= some
+	k.reorders = late >= some || v.overtaken(w.peer()) >= some
 	f := (*follower)(nil)
 	if !k.shut {
 		if f = k.follow(k.dsack); f != nil && k.reorders && f.misfits > 0 {

@@ -81,6 +81,24 @@ func (v *connection) arrived(w way, gaps []int, n int, late *packet) {
 	}
 }
 
+// overtaken counts the packets of a direction that came behind one that was stamped
+// later.
+func (v *connection) overtaken(w way) (n int) {
+	var newest uint32
+	begun := false
+	for _, i := range v.of[w] {
+		p := &v.k.packets[i]
+		switch {
+		case !p.hasTS:
+		case begun && before(p.tsval, newest):
+			n++
+		default:
+			newest, begun = p.tsval, true
+		}
+	}
+	return n
+}
+
 // missing is how many packets of a direction are missing between two moments; false
 // if that is not known.
 func (v *connection) missing(w way, from, to int64) (int, bool) {

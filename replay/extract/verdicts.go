@@ -42,8 +42,13 @@ func (k *walk) judge(c *chain) {
 	}
 	probably := most
 	switch {
-	case k.reorders && !k.dsack: // each may only have been late, and nobody says so
+	case k.reorders: // each may only have been late, and what says so may be lost
 		least, probably = 0, 0
+		if came > 0 && repeated == 0 {
+			least, probably = min(came, most), min(came, most)
+		} else if k.dsack {
+			probably = most
+		}
 	case counted && missing == 0 && k.v.sack:
 		least = most // every arrival would have been answered, and no answer is missing
 	case c.answer && c.absent+1 >= n-repeated:
@@ -179,9 +184,6 @@ func (k *walk) unanswered(c *chain) {
 	packets := k.s.k.packets
 	end := int64(k.s.k.end - k.s.k.start)
 	n := len(c.sent)
-	if c.reset && c.absent < n {
-		n-- // the last one was answered
-	}
 	// In a queue answers take as long as the last one did, or longer.
 	soon := 2*k.v.best[k.w] + delayedACK
 	const newest = 8
@@ -195,6 +197,7 @@ func (k *walk) unanswered(c *chain) {
 		case end-packets[i].at <= 2*k.v.best[k.w]+delayedACK:
 			continue // the answer may still have been under way
 		case end-packets[i].at <= soon: // and so it may in a queue, which may have been full
+		case c.reset: // each that comes to a closed port is answered so
 		case j < c.absent:
 			v = certain
 		case len(c.sent) > 1:
