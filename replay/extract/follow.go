@@ -8,15 +8,6 @@ import (
 	"hilnet/wire"
 )
 
-// An outgoing is a segment whose fate is asked.
-type outgoing struct {
-	index    int // of packets
-	at       int64
-	seq, end uint32
-	stamp    uint32
-	hasStamp bool
-}
-
 // An answer is what the peer said.
 type answer struct {
 	at      int64
@@ -42,6 +33,7 @@ type follower struct {
 	k       *walk
 	sent    []outgoing
 	newest  uint32          // behind the highest of them
+	offload bool            // the network card cut some
 	bare    map[uint32]bool // timestamps of segments without data; looked up only
 	best    int64           // shortest round trip
 	slow    int64           // how much later than that answers came that are beyond doubt
@@ -113,45 +105,6 @@ func (k *walk) follow(dsack bool) *follower {
 		f.q = min(most, max(least, (f.silent+some)/(f.arrived+few)))
 	}
 	return f
-}
-
-// outgoings lists the segments.
-func (f *follower) outgoings() {
-	var newest, acked uint32
-	begun, said := false, false
-	f.bare = map[uint32]bool{}
-	for _, i := range f.k.v.all {
-		p := &f.k.s.k.packets[i]
-		if p.way != f.k.w {
-			if p.has(wire.TCPAck) && !p.has(wire.TCPRst) && (!said || after(p.ack, acked)) {
-				acked, said = p.ack, true
-			}
-			continue
-		}
-		if p.carries() == 0 || p.has(wire.TCPSyn) {
-			if p.hasTS {
-				f.bare[p.tsval] = true
-			}
-			if p.has(wire.TCPSyn) {
-				newest, begun = p.end(), true
-			}
-			continue
-		}
-		if begun && said && p.keepsAlive(newest, acked) {
-			continue
-		}
-		if !begun || after(p.end(), newest) {
-			newest, begun = p.end(), true
-		}
-		f.sent = append(f.sent, outgoing{i, p.at, p.seq, p.end(), p.tsval, p.hasTS})
-	}
-	f.newest = newest
-}
-
-// keepsAlive reports whether a segment asks only whether the peer is there: it has
-// at most the last byte, which is known to have arrived. Else that is sent again.
-func (p *packet) keepsAlive(newest, acked uint32) bool {
-	return p.payload <= 1 && p.flags&opening == 0 && p.seq == newest-1 && !before(acked, newest)
 }
 
 // run goes once through the connection.

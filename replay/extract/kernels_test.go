@@ -142,3 +142,30 @@ func TestRecordingsOfKernelsAreFoundAgain(t *testing.T) {
 	}
 	k.judge(t, 1, 1)
 }
+
+// A sender whose network card cuts its segments is captured before it does: what was lost
+// are parts of them.
+func TestPartsOfWhatTheNetworkCardCutsAreFound(t *testing.T) {
+	trials, truths := kernelRecordings(t)
+	i := slices.IndexFunc(truths, func(k kernelTruth) bool { return strings.Contains(k.Name, "bulk-down") })
+	k := readFile(t, trials[i].broker)
+	frames := len(k.packets)
+	joined := k.packets[:1]
+	for _, p := range k.packets[1:] {
+		q := &joined[len(joined)-1]
+		const atOnce = int64(100 * time.Microsecond)
+		if p.payload > 1000 && q.payload > 1000 && p.src == q.src && p.conn == q.conn && p.seq == q.end() && p.at-q.at < atOnce && q.payload < 20000 {
+			q.payload, q.len, q.flags = q.payload+p.payload, q.len+p.payload, q.flags|p.flags
+			continue
+		}
+		joined = append(joined, p)
+	}
+	k.packets = joined
+	one, err := Single(k)
+	if err != nil || frames-len(joined) < 50 {
+		t.Fatalf("%v, %d of %d frames left", err, len(joined), frames)
+	}
+	if d := one.Down.Data; d.Estimate-truths[i].LostDown > 1 || truths[i].LostDown-d.Estimate > 1 {
+		t.Errorf("%v of %d", d, truths[i].LostDown)
+	}
+}

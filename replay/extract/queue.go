@@ -36,7 +36,7 @@ const leastDropped = 3
 // queue finds the queue, nil if the link was never busy.
 func (f *follower) queue() *tailDrop {
 	rate, _ := rateOf(f.k.clock.trains)
-	if rate == 0 || f.k.s.k.cfg.sabotage == withoutQueue {
+	if rate == 0 || f.offload || f.k.s.k.cfg.sabotage == withoutQueue {
 		return nil
 	}
 	var best *tailDrop
