@@ -126,11 +126,17 @@ func (v *connection) selective(w way) {
 	}
 	const most = 1024
 	var open []waiting
+	var newest uint32
+	begun := false
 	for _, i := range v.all {
 		p := &v.k.packets[i]
 		if p.way == w {
-			if n := p.carries(); n > 0 {
+			switch {
+			case p.carries() == 0:
+			case begun && before(p.seq, newest):
 				open = slices.DeleteFunc(open, func(o waiting) bool { return after(p.end(), o.seq) && before(p.seq, o.end) })
+			default:
+				newest, begun = p.end(), true
 				if open = append(open, waiting{p.seq, p.end(), p.at}); len(open) > most {
 					open = open[1:]
 				}

@@ -150,7 +150,7 @@ func (q *tailDrop) learn(f *follower) int {
 	if best < leastDropped {
 		return 0
 	}
-	const some, few = 0.3, 1.0
+	const some, few = 0.1, 1.0
 	dropped, near := some, few
 	for _, s := range all {
 		if q.is(s.waits, largestFrame) == nearlyFull {
