@@ -149,7 +149,7 @@ func TestWhatAGatewayRunLeavesOpenIsSeen(t *testing.T) {
 version: 1
 name: leak
 clock: real
-duration: 1s
+duration: 2s
 devices: [{steps: [%s]}]
 broker: {kind: gateway, gateway: {to: "127.0.0.1:%d"}}
 expect: [gateway.opened == 1, gateway.open_at_end == 0]
