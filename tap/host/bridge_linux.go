@@ -140,6 +140,9 @@ func (b *Bridge) JoinTAP(name string, owner int, mtu int) error {
 		case l.Attrs().MasterIndex != 0:
 			return fmt.Errorf("host: the TAP %s is in a bridge already; take it out: sudo ip link set %s nomaster", name, name)
 		}
+		if err := losesIPv6(l); err != nil {
+			return err
+		}
 		return b.borrow(l, mtu)
 	})
 }

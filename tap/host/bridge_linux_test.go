@@ -146,3 +146,29 @@ func TestWhatWasLentIsGivenBackAsItWas(t *testing.T) {
 		}
 	}
 }
+
+// IPv6 is switched off at a TAP that is lent: one that has an address is refused.
+func TestATAPWithAnIPv6AddressIsRefused(t *testing.T) {
+	linktest.Require(t, linktest.NeedTUN, linktest.NeedNetns, "ip")
+	ns := linktest.Namespace(t)
+	ns.Run("ip", "tuntap", "add", "dut0", "mode", "tap")
+	ns.Run("ip", "-6", "addr", "add", "fd00::7/64", "dev", "dut0", "nodad")
+	in, err := host.OpenNamespace(ns.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	b, err := host.NewBridge(lease(t), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.JoinTAP("dut0", -1, 0); err == nil || !strings.Contains(err.Error(), "has the address fd00::7/64") {
+		t.Errorf("%v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := ns.Run("ip", "-6", "addr", "show", "dev", "dut0"); !strings.Contains(left, "fd00::7") {
+		t.Errorf("it has lost its address: %s", left)
+	}
+}

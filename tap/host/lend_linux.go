@@ -50,6 +50,22 @@ func lendable(l netlink.Link) error {
 	return notBeneath(l, refuse)
 }
 
+// losesIPv6 refuses an interface whose IPv6 addresses would be lost when IPv6 is
+// switched off; those of IPv4 stay.
+func losesIPv6(l netlink.Link) error {
+	addrs, err := netlink.AddrList(l, netlink.FAMILY_V6)
+	if err != nil {
+		return fmt.Errorf("host: addresses of %s: %w", l.Attrs().Name, err)
+	}
+	for _, addr := range addrs {
+		if !addr.IP.IsLinkLocalUnicast() {
+			return fmt.Errorf("host: the interface %s has the address %v, which it would lose; sudo ip -6 addr flush dev %s when nothing needs it, or choose another one",
+				l.Attrs().Name, addr.IPNet, l.Attrs().Name)
+		}
+	}
+	return nil
+}
+
 func prefixLen(n *net.IPNet) int {
 	ones, _ := n.Mask.Size()
 	return ones
