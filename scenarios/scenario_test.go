@@ -336,7 +336,7 @@ func TestTheLibraryIsOpenedByName(t *testing.T) {
 		if err != nil || s.Name != e.Name || s.Summary() != e.Summary || len(s.Expect) == 0 {
 			t.Errorf("%s: %v", e.Name, err)
 		}
-		if !strings.Contains(s.About, "What it teaches: ") || len(e.Summary) < 20 || len(e.Summary) > 140 {
+		if !strings.Contains(s.About, "What it teaches: ") || len(e.Summary) < 20 || len(e.Summary) > 140 || !strings.HasSuffix(e.Summary, ".") {
 			t.Errorf("%s does not say what it teaches: %q", e.Name, s.About)
 		}
 		source, err := Source(e.Name)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -274,6 +275,9 @@ func readCapture(ctx context.Context, name string, cfg extract.Config) (*extract
 func writeFile(name string, write func(io.Writer) error) (err error) {
 	temp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
+		if path := (*fs.PathError)(nil); errors.As(err, &path) {
+			path.Path = name // which the user knows
+		}
 		return err
 	}
 	defer func() {

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -68,6 +70,9 @@ func (c *cli) merge(ctx context.Context, names []string, f *editFlags) error {
 	}
 	if err := out.keep(); err != nil {
 		return err
+	}
+	if strings.HasSuffix(f.output, ".pcap") {
+		fmt.Fprintf(c.stderr, "replay: %s is pcapng in spite of its name, for pcap has no room for interfaces and comments; replay convert makes a pcap of it\n", f.output)
 	}
 	return c.edited(names, f, report, false)
 }

@@ -132,7 +132,7 @@ func writePlayedConversation(line func(string, ...any), c *play.Conversation, me
 
 // maxAbsent bounds the messages of a conversation that are shown because they were
 // not there.
-const maxAbsent = 40
+const maxAbsent = 12
 
 func playedAt(m *play.Message) string {
 	switch {
