@@ -123,64 +123,81 @@ func TestNoOtherFormOfTheOriginalIsFound(t *testing.T) {
 	}
 }
 
+// A teller makes frames.
+type teller struct {
+	t      *testing.T
+	frames [][]byte
+}
+
+func (m *teller) datagram(port layers.UDPPort, all ...gopacket.SerializableLayer) {
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: addrA, DstIP: addrB}
+	udp := &layers.UDP{SrcPort: port, DstPort: port}
+	_ = udp.SetNetworkLayerForChecksum(ip)
+	m.frames = append(m.frames, frameOf(m.t, append([]gopacket.SerializableLayer{ethernet(layers.EthernetTypeIPv4), ip, udp}, all...)...))
+}
+
+// stream opens a connection and sends the pieces.
+func (m *teller) stream(client, server layers.TCPPort, pieces ...[]byte) {
+	seq := uint32(100)
+	for i := -1; i < len(pieces); i++ {
+		tcp := &layers.TCP{SrcPort: client, DstPort: server, Seq: seq, SYN: i < 0, ACK: i >= 0, PSH: i >= 0, Window: 1000}
+		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: addrA, DstIP: addrB}
+		_ = tcp.SetNetworkLayerForChecksum(ip)
+		var data []byte
+		if seq++; i >= 0 {
+			data = pieces[i]
+			seq += uint32(len(data)) - 1
+		}
+		m.frames = append(m.frames, frameOf(m.t, ethernet(layers.EthernetTypeIPv4), ip, tcp, gopacket.Payload(data)))
+	}
+}
+
+// say has b in frames of every protocol.
+func (m *teller) say(b []byte, name, word string, port layers.TCPPort) {
+	m.datagram(53, &layers.DNS{
+		ID: 1, Questions: []layers.DNSQuestion{{Name: []byte("x" + strings.ReplaceAll(strings.ReplaceAll(string(b), "\x00", "-"), "=", "")), Type: layers.DNSTypeTXT, Class: layers.DNSClassIN}},
+		Answers: []layers.DNSResourceRecord{{Name: []byte("t"), Type: layers.DNSTypeTXT, Class: layers.DNSClassIN, TXTs: [][]byte{b}}},
+	})
+	for _, p := range []layers.UDPPort{5353, 137, 123, 514, 5683, 40000} {
+		m.datagram(p, gopacket.Payload(b))
+	}
+	arp := &layers.ARP{AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: 1, SourceHwAddress: macA, SourceProtAddress: addrA, DstHwAddress: macB, DstProtAddress: addrB}
+	m.frames = append(m.frames,
+		frameOf(m.t, ethernet(0x88cc), gopacket.Payload(b)),
+		append(frameOf(m.t, ethernet(layers.EthernetTypeARP), arp), b...),
+		frameOf(m.t, ethernet(layers.EthernetTypeIPv4), &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: addrA, DstIP: addrB}, &layers.ICMPv4{TypeCode: 0x800}, gopacket.Payload(b)))
+	dhcp := &layers.DHCPv4{Operation: layers.DHCPOpRequest, HardwareType: layers.LinkTypeEthernet, HardwareLen: 6, Xid: 9, ClientHWAddr: macA}
+	for _, o := range []layers.DHCPOpt{layers.DHCPOptHostname, layers.DHCPOptDomainName, layers.DHCPOptClassID, layers.DHCPOptVendorOption, layers.DHCPOptClientID, 81, 224} {
+		dhcp.Options = append(dhcp.Options, layers.NewDHCPOption(o, b))
+	}
+	m.datagram(67, dhcp)
+	text := func(b []byte) string { return string(append([]byte{byte(len(b) >> 8), byte(len(b))}, b...)) }
+	message := func(first byte, body string) []byte {
+		return append(binary.AppendUvarint([]byte{first}, uint64(len(body))), body...)
+	}
+	connect := text([]byte("MQTT")) + "\x04\xc6\x00\x3c" + text(b) + text(b) + text(b) + text(b) + text(b)
+	publish := text([]byte("a/"+string(b)+"/b")) + `{"` + string(b) + `":"` + string(b) + `"}`
+	m.stream(port, 1883, message(0x10, connect), message(0x30, publish), message(0x82, "\x00\x01"+text(b)+"\x00"))
+	m.stream(port+1, 80, []byte("GET /"+string(b)+" HTTP/1.1\r\nHost: "+name+"\r\nAuthorization: Basic "+base64.StdEncoding.EncodeToString([]byte(word+":"+word))+"\r\n\r\n"))
+}
+
 // everywhere is a capture that names one text in every place that a capture has, in
 // every form.
 func everywhere(t *testing.T, word string) []byte {
 	t.Helper()
 	var texts []string
 	var comments [][]byte
-	var frames [][]byte
-	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: addrA, DstIP: addrB}
-	datagram := func(port layers.UDPPort, all ...gopacket.SerializableLayer) {
-		udp := &layers.UDP{SrcPort: port, DstPort: port}
-		_ = udp.SetNetworkLayerForChecksum(ip)
-		frames = append(frames, frameOf(t, append([]gopacket.SerializableLayer{ethernet(layers.EthernetTypeIPv4), ip, udp}, all...)...))
-	}
-	stream := func(client, server layers.TCPPort, pieces ...[]byte) {
-		seq := uint32(100)
-		for i := -1; i < len(pieces); i++ {
-			tcp := &layers.TCP{SrcPort: client, DstPort: server, Seq: seq, SYN: i < 0, ACK: i >= 0, PSH: i >= 0, Window: 1000}
-			tcpIP := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: addrA, DstIP: addrB}
-			_ = tcp.SetNetworkLayerForChecksum(tcpIP)
-			var data []byte
-			if seq++; i >= 0 {
-				data = pieces[i]
-				seq += uint32(len(data)) - 1
-			}
-			frames = append(frames, frameOf(t, ethernet(layers.EthernetTypeIPv4), tcpIP, tcp, gopacket.Payload(data)))
-		}
-	}
-	text := func(b []byte) string { return string(append([]byte{byte(len(b) >> 8), byte(len(b))}, b...)) }
-	message := func(first byte, body string) []byte {
-		return append(binary.AppendUvarint([]byte{first}, uint64(len(body))), body...)
-	}
-	port := layers.TCPPort(50000)
+	m, port := &teller{t: t}, layers.TCPPort(50000)
 	for name, b := range shapes(word) {
 		texts, comments = append(texts, string(b)), append(comments, b)
-		datagram(53, &layers.DNS{ID: 1, Questions: []layers.DNSQuestion{{Name: []byte("x" + strings.ReplaceAll(strings.ReplaceAll(string(b), "\x00", "-"), "=", "")), Type: layers.DNSTypeTXT, Class: layers.DNSClassIN}},
-			Answers: []layers.DNSResourceRecord{{Name: []byte("t"), Type: layers.DNSTypeTXT, Class: layers.DNSClassIN, TXTs: [][]byte{b}}}})
-		for _, p := range []layers.UDPPort{5353, 137, 123, 514, 5683, 40000} {
-			datagram(p, gopacket.Payload(b))
-		}
-		frames = append(frames,
-			frameOf(t, ethernet(0x88cc), gopacket.Payload(b)),
-			append(frameOf(t, ethernet(layers.EthernetTypeARP), &layers.ARP{AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: 1, SourceHwAddress: macA, SourceProtAddress: addrA, DstHwAddress: macB, DstProtAddress: addrB}), b...),
-			frameOf(t, ethernet(layers.EthernetTypeIPv4), &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: addrA, DstIP: addrB}, &layers.ICMPv4{TypeCode: 0x800}, gopacket.Payload(b)))
-		dhcp := &layers.DHCPv4{Operation: layers.DHCPOpRequest, HardwareType: layers.LinkTypeEthernet, HardwareLen: 6, Xid: 9, ClientHWAddr: macA}
-		for _, o := range []layers.DHCPOpt{layers.DHCPOptHostname, layers.DHCPOptDomainName, layers.DHCPOptClassID, layers.DHCPOptVendorOption, layers.DHCPOptClientID, 81, 224} {
-			dhcp.Options = append(dhcp.Options, layers.NewDHCPOption(o, b))
-		}
-		datagram(67, dhcp)
-		connect := text([]byte("MQTT")) + "\x04\xc6\x00\x3c" + text(b) + text(b) + text(b) + text(b) + text(b)
-		publish := text([]byte("a/"+string(b)+"/b")) + `{"` + string(b) + `":"` + string(b) + `"}`
-		stream(port, 1883, message(0x10, connect), message(0x30, publish), message(0x82, "\x00\x01"+text(b)+"\x00"))
-		stream(port+1, 80, []byte("GET /"+string(b)+" HTTP/1.1\r\nHost: "+name+"\r\nAuthorization: Basic "+base64.StdEncoding.EncodeToString([]byte(word+":"+word))+"\r\n\r\n"))
+		m.say(b, name, word, port)
 		port += 2
 	}
 	client, server := handshake(t, word)
-	stream(port, 8883, client...)
+	m.stream(port, 8883, client...)
 	for _, piece := range server { // the other way, as another connection: who sends what does not matter here
-		stream(port+1, 8883, piece)
+		port++
+		m.stream(port, 8883, piece)
 	}
 	var out bytes.Buffer
 	w, err := pcaps.NewWriter(&out, pcaps.Section{UserAppl: word, Hardware: word, OS: word, Comments: texts}, pcaps.WriterConfig{})
@@ -192,10 +209,11 @@ func everywhere(t *testing.T, word string) []byte {
 			t.Fatal(err)
 		}
 	}
+	joined := strings.Join(texts, " ")
 	write(&pcaps.Record{Interface: &pcaps.Interface{LinkType: pcaps.LinkTypeEthernet, Name: word, Description: texts[0], Hardware: word, Filter: "host " + word, Comments: texts}})
 	write(&pcaps.Record{Names: &pcaps.Names{DNSName: word, Comments: texts}})
-	write(&pcaps.Record{Custom: &pcaps.Custom{PEN: 4711, Data: []byte(strings.Join(texts, " ") + strings.Repeat("\x00", 4-len(strings.Join(texts, " "))%4))}})
-	for i, f := range frames {
+	write(&pcaps.Record{Custom: &pcaps.Custom{PEN: 4711, Data: []byte(joined + strings.Repeat("\x00", 4-len(joined)%4))}})
+	for i, f := range m.frames {
 		write(&pcaps.Record{Packet: &pcaps.Packet{Time: pcaps.Stamp(i) * 1e6, Data: f, OriginalLen: len(f), Comments: comments[:1+i%len(texts)]}})
 	}
 	if err := w.Flush(); err != nil {

@@ -40,22 +40,26 @@ func (m *Making) Guess(ctx context.Context, progress func(runs, most, same, fram
 	if !m.plan.Recorded || m.print.Profile != "netx" {
 		return nil
 	}
+	return m.guess(ctx, min(maxGuesses, maxGuessed/(len(m.c.device.packets)+1)), progress)
+}
+
+// guess looks in at most so many runs; one run shows nothing.
+func (m *Making) guess(ctx context.Context, most int, progress func(runs, most, same, frames int)) error {
 	k := m.c.device
 	dir, err := os.MkdirTemp("", "hilnet-extract-")
 	if err != nil {
 		return &emu.EnvironmentError{Op: "make a folder for runs", Err: err, Hint: "check the disk"}
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // it is the system's to clean up otherwise
-	g := &guess{m: m, dir: dir, capture: drawing(k), progress: progress}
-	g.most = min(maxGuesses, maxGuessed/(len(k.packets)+1))
-	if len(g.capture) == 0 || g.most < 2 {
+	g := &guess{m: m, dir: dir, capture: drawing(k), most: most, progress: progress}
+	if m.guessed = g; len(g.capture) == 0 || g.most < 2 {
 		return nil
 	}
 	if g.usual, err = g.try(ctx, hidden{}); err != nil {
 		return err
 	}
-	g.best, m.guessed = g.usual, g
-	if err := g.search(ctx, droughts(k)); err != nil {
+	g.best = g.usual
+	if err := g.search(ctx, droughts(k)); err != nil && !errors.Is(err, errEnough) {
 		return err
 	}
 	if g.kept = g.best.same > g.usual.same; !g.kept {
@@ -64,8 +68,14 @@ func (m *Making) Guess(ctx context.Context, progress func(runs, most, same, fram
 	return nil
 }
 
+// errEnough ends a search.
+var errEnough = errors.New("extract: enough runs")
+
 // try runs the scenario with h.
 func (g *guess) try(ctx context.Context, h hidden) (likeness, error) {
+	if g.runs >= g.most {
+		return likeness{}, errEnough
+	}
 	before := g.m.hidden
 	g.m.hidden = h
 	r, err := g.m.run(ctx, g.dir)
@@ -88,7 +98,7 @@ func (g *guess) try(ctx context.Context, h hidden) (likeness, error) {
 func each[T any](ctx context.Context, g *guess, values []T, change func(*hidden, T)) error {
 	from := g.m.hidden
 	for _, v := range values {
-		if g.best.whole() || g.runs >= g.most {
+		if g.best.whole() {
 			return nil
 		}
 		h := from
@@ -118,6 +128,9 @@ func (g *guess) search(ctx context.Context, dry []*drought) error {
 		}
 	}
 	for _, v := range dry {
+		if g.best.whole() {
+			break
+		}
 		if err := g.starved(ctx, v); err != nil {
 			return err
 		}
@@ -272,7 +285,7 @@ func (g *guess) larger(ctx context.Context, v *drought, least []pool, first int6
 	const more, keep = 12, 5
 	for _, p := range least {
 		far, most := p.lead, 0
-		for top := p.packets + more; p.packets <= top && g.runs < g.most; p.packets++ {
+		for top := p.packets + more; p.packets <= top; p.packets++ {
 			if p.likeness, err = g.try(ctx, g.m.hidden.with(&p, o)); err != nil {
 				return nil, err
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"hilnet/emu"
@@ -152,5 +153,27 @@ func TestASearchCanBeStopped(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) || told != 3 {
 		t.Errorf("%v after %d runs", err, told)
+	}
+}
+
+// A search has an end, and keeps the best so far; a capture that is too long has none, and
+// that is said.
+func TestASearchHasAnEnd(t *testing.T) {
+	file := filepath.Join(linktest.Root(t), "pcaps", "golden", "netx", "5a-broker-crash-dup-retransmit.pcap")
+	c, err := Single(readFile(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for most, want := range map[int]string{0: "too long", 2: "16 come again", 3: "23 come again"} {
+		m, err := c.Make(Plan{Recorded: true, Recording: filepath.Base(file), Capture: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.guess(t.Context(), most, nil); err != nil {
+			t.Errorf("%d runs: %v", most, err)
+		}
+		if text := strings.Join(m.Found(), " "); !strings.Contains(text, want) || m.guessed.runs > most {
+			t.Errorf("%d of %d runs: %q", m.guessed.runs, most, text)
+		}
 	}
 }

@@ -69,8 +69,10 @@ func (m *Making) pool() string {
 // Found tells what was found by trying, sentence by sentence.
 func (m *Making) Found() []string {
 	switch g := m.guessed; {
-	case g == nil:
+	case g == nil || len(g.capture) == 0:
 		return nil
+	case g.runs == 0:
+		return []string{"The capture is too long for what it does not show to be looked for: cut it to a part."}
 	case !g.kept:
 		return []string{fmt.Sprintf("Of the device's %d frames %d come again in a run of the scenario.", g.usual.frames, g.usual.same)}
 	default:
