@@ -67,7 +67,7 @@ const (
 	silence     = 0.8     // likewise for answers
 	longRun     = 3
 	misfitShare = 20 // one answer in so many may be beyond explanation
-	unlikely    = 1e-8
+	unlikely    = 1e-5
 	vanishing   = 1e-280
 	heldBack    = 0.25 // an answer waits for the next arrival
 	heldLong    = 3e-3 // longer than it usually does
@@ -88,10 +88,13 @@ func (k *walk) follow(dsack bool) *follower {
 		f.hold = min(mostHold, max(f.hold, samples[n*98/100]-f.best+slack))
 	}
 	f.p, f.q = 0.03, 0.03
+	var before *follower
 	for range 2 {
 		if !f.run() {
-			return nil
+			return before // what is less well known is better than nothing
 		}
+		kept := *f
+		before = &kept
 		full := f.queue()
 		lost, sent := 0.0, 0.0
 		for n, c := range f.chances {
