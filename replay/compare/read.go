@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"hilnet/pcaps"
@@ -126,48 +125,24 @@ func (r *reading) unread() {
 }
 
 func (r *reading) frames(ctx context.Context, in *pcaps.Reader) error {
-	base, known := 0, 0
-	var first, at pcaps.Stamp
-	for n := 0; r.err == nil; n++ {
-		if n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		record, err := in.Next()
-		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
-		}
-		var cut *pcaps.TruncatedError
-		var damaged *pcaps.FormatError
-		switch {
-		case err == nil:
-		case (errors.As(err, &cut) || errors.As(err, &damaged)) && (n > 0 || in.Format() == pcaps.FormatPcap):
-			r.Problem = err
-			return nil
-		default:
+	scan := pcaps.Scan{Secrets: func(lines []byte) { r.keys.Add(lines) }}
+	var first pcaps.Stamp
+	for p, err := range scan.Frames(ctx, in) {
+		if err != nil {
 			return err
 		}
-		if record.Section != nil {
-			base, known = base+known, 0
-		}
-		if s := record.Secrets; s != nil && s.Kind == pcaps.SecretsTLS {
-			r.keys.Add(s.Data)
-		}
-		known = len(in.Interfaces())
-		p := record.Packet
-		if p == nil {
-			continue
-		}
-		if p.Block != pcaps.BlockSimplePacket {
-			at = p.Time
-		}
 		if r.Frames++; r.Frames == 1 {
-			first = at
+			first = p.At
 		}
 		r.frame(flow.Frame{
-			Data: p.Data, Link: flow.LinkType(p.LinkType), At: sim.Time(at.Sub(first)), Number: r.Frames,
-			Direction: flow.Direction(p.Direction()), Lane: uint32(base + p.Interface),
+			Data: p.Data, Link: flow.LinkType(p.LinkType), At: sim.Time(p.At.Sub(first)), Number: p.Number,
+			Direction: flow.Direction(p.Direction()), Lane: uint32(p.Lane),
 		})
+		if r.err != nil {
+			break
+		}
 	}
+	r.Problem = scan.Problem
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/netip"
 	"slices"
@@ -155,52 +154,27 @@ func (r *reading) wants(device string) error {
 // frames takes all frames. Those of interfaces are taken for one another's, so that
 // the directions may have one each; that nothing is in them twice, own sees to.
 func (r *reading) frames(ctx context.Context) error {
-	base, known := 0, 0
-	var at pcaps.Stamp
-	for n := 0; r.err == nil; n++ {
-		if n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		record, err := r.in.Next()
-		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
-		}
-		var cut *pcaps.TruncatedError
-		var damaged *pcaps.FormatError
-		switch {
-		case err == nil:
-		case (errors.As(err, &cut) || errors.As(err, &damaged)) && (n > 0 || r.in.Format() == pcaps.FormatPcap):
-			r.Problem = err
-			return nil
-		default:
+	scan := pcaps.Scan{Secrets: func(lines []byte) { r.keys.Add(lines) }}
+	for p, err := range scan.Frames(ctx, r.in) {
+		if err != nil {
 			return err
 		}
-		if record.Section != nil {
-			base, known = base+known, 0
-		}
-		if s := record.Secrets; s != nil && s.Kind == pcaps.SecretsTLS {
-			r.keys.Add(s.Data)
-		}
-		known = len(r.in.Interfaces())
-		p := record.Packet
-		if p == nil {
-			continue
-		}
-		if p.Block != pcaps.BlockSimplePacket {
-			at = p.Time
-		}
 		if r.Frames++; r.Frames == 1 {
-			r.start = at
+			r.start = p.At
 		}
-		if r.otherEnd(p) {
+		if r.otherEnd(p.Packet) {
 			r.notRead("captured at the other end of the link, too", 1)
 			continue
 		}
 		r.frame(flow.Frame{
-			Data: p.Data, Link: flow.LinkType(p.LinkType), At: sim.Time(at.Sub(r.start)), Number: r.Frames,
+			Data: p.Data, Link: flow.LinkType(p.LinkType), At: sim.Time(p.At.Sub(r.start)), Number: p.Number,
 			Direction: flow.Direction(p.Direction()),
-		}, base+p.Interface, r.name(p.Interface))
+		}, p.Lane, r.name(p.Interface))
+		if r.err != nil {
+			break
+		}
 	}
+	r.Problem = scan.Problem
 	return nil
 }
 
