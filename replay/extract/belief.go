@@ -190,8 +190,7 @@ func (b *receiverState) says(a *answer, sent []outgoing, told bool) float64 {
 				return 0
 			}
 		}
-		const mostBlocks = 3
-		if len(a.blocks) < mostBlocks-bit(a.dsack) {
+		if a.tellsAll() {
 			for i := range b.spans.len() {
 				if !named(a.blocks, b.spans.at(i)) {
 					return 0
@@ -219,13 +218,19 @@ func (b *receiverState) says(a *answer, sent []outgoing, told bool) float64 {
 	return 0
 }
 
+// tellsAll reports whether an answer tells all that is behind holes: it had room for
+// more.
+func (a *answer) tellsAll() bool {
+	const mostBlocks = 3
+	return a.sacks && len(a.blocks) < mostBlocks-bit(a.dsack)
+}
+
 // beyond reports whether the peer can only have that after it gave an answer.
 func (b *receiverState) beyond(a *answer) bool {
 	if after(b.next, a.ack) {
 		return true
 	}
-	const mostBlocks = 3
-	all := a.sacks && len(a.blocks) < mostBlocks-bit(a.dsack)
+	all := a.tellsAll()
 	for i := range b.spans.len() {
 		o := b.spans.at(i)
 		if !after(o.Start, a.ack) {

@@ -124,7 +124,7 @@ func (v *connection) selective(w way) {
 		seq, end uint32
 		at       int64
 	}
-	const most = 1024
+	const most = 256
 	var open []waiting
 	var newest uint32
 	begun := false

@@ -44,6 +44,7 @@ type follower struct {
 	beliefs []belief
 	needed  []bool  // by segment behind the first belief's last: see need
 	from    int     // the segment that needed begins with
+	until   int     // and the one from which on none can have arrived
 	spoke   int64   // when the peer spoke last
 	resets  []int64 // when RST came
 	heard   int
@@ -226,7 +227,7 @@ func (f *follower) explain(b *belief, a *answer, out *[]belief) bool {
 				f.emit(c, a, out)
 			}
 		}
-		if n == len(f.sent) || n-b.done > maxAhead || f.sent[n].at+f.least() > a.at {
+		if n >= f.until || n-b.done > maxAhead || f.sent[n].at+f.least() > a.at {
 			return n-b.done <= maxAhead
 		}
 		if f.steps += len(row); f.steps > maxSteps {
@@ -296,6 +297,15 @@ func (f *follower) need(a *answer) {
 		to++
 	}
 	f.needed = append(f.needed[:0], make([]bool, to-f.from)...)
+	f.until = to
+	if a.tellsAll() { // what it does not tell of has not arrived
+		for f.until > f.from {
+			if seq, end := f.sent[f.until-1].known(a); after(end, seq) {
+				break
+			}
+			f.until--
+		}
+	}
 	var later receiverState // its pieces are what was sent later
 	for n := to - 1; n >= f.from; n-- {
 		x := &f.sent[n]

@@ -25,7 +25,12 @@ const tailBeliefs = 8
 // ended.
 func (f *follower) tail() {
 	slices.SortStableFunc(f.beliefs, func(x, y belief) int { return cmp.Compare(y.weight, x.weight) })
-	f.beliefs = f.beliefs[:min(len(f.beliefs), tailBeliefs)]
+	most := tailBeliefs
+	const long = 128 // of what takes its square
+	if len(f.sent)-f.beliefs[0].done > long {
+		most = 1
+	}
+	f.beliefs = f.beliefs[:min(len(f.beliefs), most)]
 	total := 0.0
 	for i := range f.beliefs {
 		total += f.beliefs[i].weight
