@@ -56,8 +56,9 @@ func (f *follower) cut(i int, p *packet, most int) {
 	if p.hasTS {
 		most -= 12 // the option's length, with what fills it up
 	}
+	const least = 500 // a smaller one is no card's (RFC 9293: 536, less options)
 	seq := p.seq
-	for ; most > 0 && int(p.end()-seq) > most && p.payload > most; seq += uint32(most) {
+	for ; most >= least && int(p.end()-seq) > most && p.payload > most && len(f.sent) < MaxFrames; seq += uint32(most) {
 		f.sent = append(f.sent, outgoing{i, p.at, seq, seq + uint32(most), p.tsval, p.hasTS})
 		f.offload = true
 	}
