@@ -238,6 +238,22 @@ func TestALagCountsByItsShareOfTheTime(t *testing.T) {
 	}
 }
 
+// Which values differ does not depend on which device comes first; one that is empty,
+// such as the name of DNS's root, differs once.
+func TestValuesDifferBothWaysAlike(t *testing.T) {
+	root := sample{what: "query NS, try 1", values: []value{{"name", ""}, {"server", "1"}, {"recursion", "yes"}}}
+	other := sample{what: "query NS, try 1", values: []value{{"name", "example.org"}, {"server", "1"}, {"recursion", "yes"}}}
+	none := sample{what: "query NS, try 1", values: []value{{"server", "1"}, {"recursion", "yes"}}}
+	for _, c := range [][2]*sample{{&root, &other}, {&root, &none}, {&other, &none}} {
+		for range 2 {
+			if got := c[0].differing(c[1]); !slices.Equal(got, []string{"name"}) {
+				t.Errorf("%q beside %q: %q", c[0].text(), c[1].text(), got)
+			}
+			c[0], c[1] = c[1], c[0]
+		}
+	}
+}
+
 // Every behaviour has a name of its own, a class beside its like, a weight and words.
 func TestTheTableOfBehavioursIsWhole(t *testing.T) {
 	names, ended, last := map[string]bool{}, map[string]bool{}, ""

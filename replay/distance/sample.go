@@ -51,21 +51,21 @@ func (s *sample) whole() string {
 // one has too.
 func (s *sample) differing(o *sample) []string {
 	names := []string{}
-	find := func(all []value, name string) string {
+	find := func(all []value, name string) (string, bool) {
 		for _, v := range all {
 			if v.name == name {
-				return v.text
+				return v.text, true
 			}
 		}
-		return ""
+		return "", false
 	}
 	for _, v := range s.values {
-		if find(o.values, v.name) != v.text {
+		if text, both := find(o.values, v.name); !both || text != v.text {
 			names = append(names, v.name)
 		}
 	}
 	for _, v := range o.values {
-		if find(s.values, v.name) == "" && v.text != "" {
+		if _, both := find(s.values, v.name); !both {
 			names = append(names, v.name)
 		}
 	}

@@ -177,3 +177,16 @@ func TestASearchHasAnEnd(t *testing.T) {
 		}
 	}
 }
+
+// Of a device's frames only the first are compared; what is said is said of these.
+func TestWhatIsComparedInPartIsSaid(t *testing.T) {
+	for frames, want := range map[int]string{maxAlike - 1: "the device's 19999 frames 7 come", maxAlike: "the first 20000 frames of the device 7 come"} {
+		l := likeness{frames: frames, same: 7}
+		for _, kept := range []bool{false, true} {
+			m := &Making{guessed: &guess{capture: make([]drawn, frames), runs: 1, usual: l, best: l, kept: kept}}
+			if text := strings.Join(m.Found(), " "); !strings.Contains(text, want) {
+				t.Errorf("%d frames: %q", frames, text)
+			}
+		}
+	}
+}

@@ -68,18 +68,23 @@ func (m *Making) pool() string {
 
 // Found tells what was found by trying, sentence by sentence.
 func (m *Making) Found() []string {
-	switch g := m.guessed; {
+	g := m.guessed
+	switch {
 	case g == nil || len(g.capture) == 0:
 		return nil
 	case g.runs == 0:
 		return []string{"The capture is too long for what it does not show to be looked for: cut it to a part."}
-	case !g.kept:
-		return []string{fmt.Sprintf("Of the device's %d frames %d come again in a run of the scenario.", g.usual.frames, g.usual.same)}
-	default:
-		return []string{
-			fmt.Sprintf("Of the device's %d frames %d come again in a run of the scenario, %d before what the capture does not show was looked for.", g.best.frames, g.best.same, g.usual.same),
-			fmt.Sprintf("Found by trying, in %d runs: %s.", g.runs, m.hidden.brief()),
-		}
+	}
+	frames := fmt.Sprintf("the device's %d frames", g.usual.frames)
+	if g.usual.frames == maxAlike { // those behind them were not compared
+		frames = fmt.Sprintf("the first %d frames of the device", g.usual.frames)
+	}
+	if !g.kept {
+		return []string{fmt.Sprintf("Of %s %d come again in a run of the scenario.", frames, g.usual.same)}
+	}
+	return []string{
+		fmt.Sprintf("Of %s %d come again in a run of the scenario, %d before what the capture does not show was looked for.", frames, g.best.same, g.usual.same),
+		fmt.Sprintf("Found by trying, in %d runs: %s.", g.runs, m.hidden.brief()),
 	}
 }
 
