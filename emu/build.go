@@ -117,7 +117,7 @@ func (w *World) addDUT(cfg *scenarios.Device, network network) error {
 	}
 	w.duts[cfg.Name] = d
 	var l *cable
-	if l, d.point, err = w.connect(cfg, network, d.edge); err != nil {
+	if l, d.point, err = w.connect(cfg, network, link.SinkFunc(d.take)); err != nil {
 		return err
 	}
 	if d.point != nil {

@@ -48,6 +48,8 @@ type dut struct {
 	counted  func() []trace.Value // as of a NIC
 	bytes    struct{ rx, tx uint64 }
 	beyond   uint64 // frames to the device that the kernel dropped behind our TAP
+	shut     uint64 // frames to the device while the interface behind our TAP was down
+	isShut   bool
 }
 
 // newDUT opens what the device is at.
@@ -103,6 +105,24 @@ func (d *dut) changed(state nic.State, on bool) {
 
 // put takes a frame of the device.
 func (d *dut) put(f *link.Frame) { d.up.Put(f) }
+
+// take gives a frame to the device. A bridge says nothing of those for an interface
+// that is down.
+func (d *dut) take(f *link.Frame) {
+	if !d.isShut {
+		d.edge.Put(f)
+		return
+	}
+	d.shut++
+	d.world.trace.Emit(trace.Event{
+		Kind: trace.KindDrop, Node: d.cfg.Name, Stage: stageBridge, Reason: trace.DropLinkDown,
+		Frame: f.ID, Len: len(f.Data), Text: "the interface that the device is at is down",
+	})
+	f.Release()
+}
+
+// stageBridge is the bridge between our TAP and the device, in the trace.
+const stageBridge = "bridge"
 
 // received records a frame where and when it was read.
 func (d *dut) received(f *link.Frame, at sim.Time) {
@@ -183,7 +203,7 @@ func (d *dut) newTAP(ns *taphost.Namespace, cfg tap.Config) (*tap.TAP, error) {
 	d.keep(t)
 	d.counted = func() []trace.Value {
 		c := t.Counters()
-		return d.nicValues(c.Delivered, c.Backlog+c.KernelDropped, c.Written-min(d.beyond, c.Written), c.WriteFailed+c.NoCarrier+d.beyond)
+		return d.nicValues(c.Delivered, c.Backlog+c.KernelDropped, c.Written-min(d.beyond, c.Written), c.WriteFailed+c.NoCarrier+d.beyond+d.shut)
 	}
 	return t, nil
 }
@@ -240,10 +260,14 @@ func (d *dut) openBridged(ns *taphost.Namespace, join func(*taphost.Bridge) erro
 	if err := b.JoinOurs(); err != nil {
 		return fail(err)
 	}
+	setOther := func(up bool) error {
+		d.isShut = !up
+		return b.SetOther(up)
+	}
 	if d.cfg.Kind == scenarios.KindBoard {
-		d.setLink = b.SetOther
+		d.setLink = setOther
 	} else {
-		d.setError = func(on bool) error { return b.SetOther(!on) }
+		d.setError = func(on bool) error { return setOther(!on) }
 	}
 	return d.startProgram(ns)
 }

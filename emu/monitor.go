@@ -109,11 +109,14 @@ func (m *monitor) start() int {
 }
 
 // failed ends the run because of an order, unless the power was cut meanwhile, or
-// QEMU has ended: then it is no failure that its monitor is gone.
+// QEMU has ended: then it is no failure that its monitor is gone, and the cable is as
+// the timeline has it.
 func (m *monitor) failed(o order, err error) {
 	if p := m.dut.program; p == nil || p.starts == o.start && p.runs() {
 		m.broken(err)
+		return
 	}
+	m.dut.changed(nic.LinkDown, m.down)
 }
 
 func (m *monitor) broken(err error) {

@@ -64,7 +64,7 @@ func TestAnEmulatorThatStartsWhileItsCableIsOutIsTold(t *testing.T) {
 version: 1
 name: monitor
 clock: real
-duration: 5s
+duration: 6s
 devices:
   - name: dut
     kind: socket
@@ -77,8 +77,9 @@ timeline:
   - {at: 1200ms, do: power_cut, for: 200ms}
   - {at: 3s, do: power_cut, for: 900ms}
   - {at: 3300ms, do: link_down, for: 300ms}
-  - {at: 4500ms, do: power_cut, for: 10s}
-  - {at: 4600ms, do: link_down}
+  - {at: 4500ms, do: link_down, for: 800ms}
+  - {at: 5400ms, do: power_cut, for: 10s}
+  - {at: 5800ms, do: link_down}
 `, "SELF", self)), emu.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -87,13 +88,15 @@ timeline:
 	if _, err := world.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var told []string
+	var told, late []string
 	var said strings.Builder
 	var out sim.Time
 	for e := range events.Events() {
 		switch {
 		case e.Kind == trace.KindNIC && e.Text == nic.LinkDown.String() && out == 0:
 			out = e.T
+		case e.Kind == trace.KindNIC && e.T > sim.Time(5300*time.Millisecond):
+			late = append(late, e.Text)
 		case e.Kind == trace.KindExecOutput && strings.HasPrefix(e.Text, "cable "):
 			told = append(told, e.Text)
 		}
@@ -103,8 +106,12 @@ timeline:
 	if asked := sim.Time(800 * time.Millisecond); out < asked.Add(answerAfter) || out > asked.Add(time.Second) {
 		t.Errorf("the cable was out at %v", out)
 	}
-	if got := strings.Join(told, ", "); got != "cable out, cable out, cable in" {
+	if got := strings.Join(told, ", "); got != "cable out, cable out, cable in, cable out" {
 		t.Errorf("QEMU was told: %s\n%s", got, said.String())
+	}
+	// Its power went before it had its cable back: that is in for everybody else.
+	if got := strings.Join(late, ", "); got != "link_up, link_down" {
+		t.Errorf("at the end: %s\n%s", got, said.String())
 	}
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("it took %v: somebody waited for a monitor that is off", took)

@@ -196,6 +196,10 @@ func lockLease(folder string) (*os.File, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Nlink == 0 {
+		return nil, errors.Join(err, f.Close()) // its run ended well since we opened it
+	}
 	return f, nil
 }
 

@@ -239,3 +239,26 @@ func TestStopLeavesTheNextOwnerOfANumberAlone(t *testing.T) {
 	}
 	t.Skip("other processes took the number each time")
 }
+
+// A run that ends well while another one looks for what is left behind is not taken
+// for one that was killed.
+func TestRunsThatEndWhileOthersBeginHarmNobody(t *testing.T) {
+	const each = 300
+	errs := make(chan error)
+	for range 4 {
+		go func() {
+			for range each {
+				l, err := host.TakeLease()
+				if err == nil {
+					err = l.End()
+				}
+				errs <- err
+			}
+		}()
+	}
+	for range 4 * each {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
