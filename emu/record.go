@@ -112,7 +112,7 @@ func (f *files) fail(err error) {
 	f.loop.Cancel(f.failed)
 }
 
-const freeSpace = "free some space or choose another folder with --out"
+const freeSpace = "free some space, choose another folder with --out, or, for a command without one, with TMPDIR"
 
 // maxHeld bounds the files that an error names.
 const maxHeld = 10

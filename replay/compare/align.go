@@ -11,7 +11,8 @@ type Step struct{ A, B int }
 type Key struct{ Whole, Shape int }
 
 // Align returns the steps that turn a into b, in order: with as few items as can be
-// that are not the same, and of these as many pairs of one shape as can be.
+// that are not the same, up to what a search may cost. Of several ways one is found; in
+// this one, as many of the others as can be are pairs of one shape.
 func Align(a, b []Key) []Step {
 	whole := func(keys []Key) []int {
 		n := make([]int, len(keys))

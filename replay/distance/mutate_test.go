@@ -238,6 +238,30 @@ func TestALagCountsByItsShareOfTheTime(t *testing.T) {
 	}
 }
 
+// A device is as far from another as that is from it, whatever they did.
+func TestDistancesAreTheSameBothWays(t *testing.T) {
+	names, err := filepath.Glob(filepath.Join(linktest.Root(t), "pcaps", "golden", "netx", "*.pcap"))
+	if err != nil || len(names) < 2 {
+		t.Fatal(names, err)
+	}
+	var all []*Capture
+	for _, path := range names {
+		all = append(all, open(t, path, Config{}))
+	}
+	for i, a := range all {
+		for j, b := range all[:i] {
+			there, err := Compare(a, b, Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := Compare(b, a, Config{})
+			if err != nil || there.Distance != back.Distance {
+				t.Errorf("%s and %s: there %v, back %v (%v)", filepath.Base(names[i]), filepath.Base(names[j]), there.Distance, back.Distance, err)
+			}
+		}
+	}
+}
+
 // Which values differ does not depend on which device comes first; one that is empty,
 // such as the name of DNS's root, differs once.
 func TestValuesDifferBothWaysAlike(t *testing.T) {
