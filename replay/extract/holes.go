@@ -24,8 +24,14 @@ type hole struct {
 	missing  int // packets missing where it opened, as IP identifications say; -1: not known
 }
 
-// maxHoles bounds the holes of a direction.
-const maxHoles = 1024
+// Limits of holes: those of a direction that are open, and the segments that nobody saw
+// at all but that are taken for lost, in a hole (a window's worth) and in a capture. What
+// is beyond, as a number that was damaged makes it, may be lost.
+const (
+	maxHoles  = 1024
+	mostHole  = 4096
+	mostHoles = 1 << 18
+)
 
 // A receiver follows a direction whose sender is behind the tap.
 type receiver struct {
@@ -172,6 +178,14 @@ func (r *receiver) close(h *hole) {
 	likely := max(sure, (int(h.bytes)+usual-1)/usual)
 	if h.missing > 0 {
 		sure, likely = min(sure, h.missing), min(likely, h.missing)
+	}
+	if beyond := likely - sure - min(mostHole, mostHoles-r.s.guessed); beyond > 0 && h.missing <= 0 {
+		likely -= beyond
+		out := r.s.c.of(r.w)
+		out.Lost.Max, out.Data.Max = out.Lost.Max+beyond, out.Data.Max+beyond
+	}
+	if h.missing <= 0 {
+		r.s.guessed += likely - sure
 	}
 	for i := range max(likely, h.missing) {
 		lost, data := certain, certain

@@ -51,6 +51,7 @@ type single struct {
 	lost    map[uint64]verdict // looked up only
 	trains  [3][][]interval
 	onePeer bool // all connections are with the same one
+	guessed int  // segments in holes that are taken for lost, against mostHoles
 	// unseen are acknowledgements of what the capture does not have.
 	missing      int
 	firstMissing *packet

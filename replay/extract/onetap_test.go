@@ -1,10 +1,16 @@
 package extract
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"hilnet/internal/linktest"
 )
 
 // With one capture the losses of segments with data (or SYN, FIN) are within one of
@@ -109,5 +115,40 @@ broker: {kind: model}
 	one, err := Single(readFile(t, c.dev))
 	if err != nil || len(c.lost[up]) != 3 || one.Up.Data != (Bounds{3, 3, 3}) {
 		t.Errorf("%v: %d lost, found %+v", err, len(c.lost[up]), one.Up.Data)
+	}
+}
+
+// A sequence number that was damaged opens a hole of millions of segments: no such row of
+// losses is made of it, but that they may be lost is said.
+func TestADamagedNumberIsNoRowOfLosses(t *testing.T) {
+	path := filepath.Join(linktest.Root(t), "pcaps", "golden", "netx", "4b-pool8x256-qos1-flood.pcap")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header, record, ports, sequence, far = 24, 16, 14 + 20, 14 + 20 + 4, 1 << 24
+	damaged := 0
+	for at := header; at < len(data) && damaged == 0; {
+		n := int(binary.LittleEndian.Uint32(data[at+8:]))
+		frame := data[at+record : at+record+n]
+		if at > len(data)/2 && n > sequence+4 && frame[23] == 6 && binary.BigEndian.Uint16(frame[ports:]) == 1883 {
+			binary.BigEndian.PutUint32(frame[sequence:], binary.BigEndian.Uint32(frame[sequence:])+far)
+			damaged++
+		}
+		at += record + n
+	}
+	k, err := Read(t.Context(), path, bytes.NewReader(data), Config{})
+	if err != nil || damaged == 0 {
+		t.Fatal(err, damaged)
+	}
+	c, err := Single(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(c.Drops); got > 2*mostHole {
+		t.Errorf("%d losses in a capture of %d frames", got, len(k.packets))
+	}
+	if c.Down.Data.Max < 2*mostHole || c.Down.Data.Min > len(k.packets) {
+		t.Errorf("%+v", c.Down.Data)
 	}
 }
