@@ -250,6 +250,7 @@ func (v *nameVisitor) identifier(n *ast.IdentifierNode) {
 		}
 		v.fail(n, h, "the outcome has nothing called %q", n.Value)
 	default:
+		v.started(n, n.Value, nil)
 		v.known(n, n.Value, nil)
 	}
 }
@@ -289,9 +290,13 @@ func (v *nameVisitor) member(n *ast.MemberNode) {
 	}
 	switch of := n.Node.(type) {
 	case *ast.CallNode:
+		v.started(property, property.Value, v.deviceOf(of))
 		v.known(property, property.Value, v.deviceOf(of))
 	case *ast.PointerNode:
+		v.started(property, property.Value, nil)
 		v.known(property, property.Value, nil)
+	case *ast.MemberNode:
+		v.entry(property, of)
 	}
 }
 

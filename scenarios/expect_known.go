@@ -39,6 +39,34 @@ func (v *nameVisitor) known(n ast.Node, name string, of *Device) {
 	}
 }
 
+// entry checks a name behind devices[0].
+func (v *nameVisitor) entry(n *ast.StringNode, of *ast.MemberNode) {
+	if list, ok := of.Node.(*ast.IdentifierNode); !ok || list.Value != "devices" {
+		return
+	}
+	var device *Device
+	if i, ok := of.Property.(*ast.IntegerNode); ok && i.Value >= 0 && i.Value < len(v.s.Devices) {
+		device = &v.s.Devices[i.Value]
+	}
+	v.started(n, n.Value, device)
+	v.known(n, n.Value, device)
+}
+
+// started fails where hilnet starts nothing whose end or start could be told, of a
+// device or, if that is nil, of any.
+func (v *nameVisitor) started(n ast.Node, name string, of *Device) {
+	if name != "exec" && name != "reboots" {
+		return
+	}
+	for i := range v.s.Devices {
+		d := &v.s.Devices[i]
+		if (of == nil || of == d) && (d.Exec != nil || name == "reboots" && d.Model()) {
+			return
+		}
+	}
+	v.fail(n, "add exec: with the program that is the device", "%s is unknown: hilnet starts no program here", name)
+}
+
 // article says in words what a broker is that hilnet does not see into.
 func (k BrokerKind) article() string {
 	if k == BrokerCapture {

@@ -14,6 +14,7 @@ func TestNumbersThatNobodyTellsAreRefused(t *testing.T) {
 	const (
 		real  = "{name: dut, kind: socket, socket: {path: /tmp/s}}"
 		both  = real + "\n  - {name: own, steps: [connect]}"
+		run   = "{name: dut, kind: socket, exec: qemu}"
 		model = "{kind: model}"
 		peer  = "{kind: gateway}"
 	)
@@ -26,6 +27,16 @@ func TestNumbersThatNobodyTellsAreRefused(t *testing.T) {
 		{real, peer, "connects == 1", "connects is unknown", "findings, drops or exec.status"},
 		{real, peer, "delivered == 1", "does not see what arrives at a real broker", "findings, drops or exec.status"},
 		{both, peer, "delivered == 1", "does not see what arrives at a real broker", "use acknowledged"},
+		{real, model, "devices[0].lost == 0", "lost is unknown", "delivered, connects"},
+		{both, model, "devices[0].acknowledged == 0", "acknowledged is unknown", "delivered, connects"},
+		{real, model, "all(devices, .lost == 0)", "lost is unknown", "delivered, connects"},
+		{both, peer, "devices[0].connects == 1", "connects is unknown", "findings, drops or exec.status"},
+		{both, model, `device("dut").exec.status == 0`, "exec is unknown: hilnet starts no program here", "add exec:"},
+		{real, model, "reboots == 0", "reboots is unknown", "add exec:"},
+		{run, model, `device("dut").exec.status == 0 and reboots == 0 and any(devices, .exec.exits == 1)`, "", ""},
+		{both, model, "devices[1].lost == 0 and reboots == 0 and all(devices, .delivered > 0)", "", ""},
+		{both, peer, `all(devices, .name == "dut" or .lost == 0 or .published == .acknowledged)`, "lost is unknown", "use acknowledged"},
+		{both, peer, `all(devices, .name == "dut" or .published == .acknowledged)`, "", ""},
 		{real, model, `connects == 1 and delivered > 0 and disconnects == 0 and device("dut").duplicated == 0 and findings == 0`, "", ""},
 		{both, model, `lost == 0 and acknowledged == published and device("own").pool.min_free > 0`, "", ""},
 	} {
