@@ -152,3 +152,14 @@ func TestADamagedNumberIsNoRowOfLosses(t *testing.T) {
 		t.Errorf("%+v", c.Down.Data)
 	}
 }
+
+// A clock that leaps makes centuries of a capture, but no trace that fills the memory.
+func TestATraceOfCenturiesIsBounded(t *testing.T) {
+	c := &Conditions{Files: []string{"a.pcap"}, Duration: 200 * 365 * 24 * time.Hour}
+	if n := len(c.lows(up)); n > 1<<20+1 {
+		t.Errorf("%d windows", n)
+	}
+	if n := len((&Conditions{Duration: time.Hour}).lows(up)); n != 360 {
+		t.Errorf("%d windows in an hour", n)
+	}
+}

@@ -203,8 +203,12 @@ func (c *Conditions) base() []string {
 	return names
 }
 
-// window is how long a delay holds in the trace of a long capture.
-const window = 10 * time.Second
+// window is how long a delay holds in the trace of a long capture; longer where clocks
+// that leap make centuries of it.
+func (c *Conditions) window() time.Duration {
+	const usual, most = 10 * time.Second, 1 << 20 // four months
+	return max(usual, c.Duration/most)
+}
 
 // Trace returns what a link can play: the shortest delay of each ten seconds, the
 // rate, the share of losses that neither an outage nor a queue explains, and the
@@ -212,7 +216,7 @@ const window = 10 * time.Second
 func (c *Conditions) Trace() *traces.Conditions {
 	t := &traces.Conditions{Name: strings.TrimSuffix(c.base()[0], filepath.Ext(c.base()[0])), Source: "replay extract " + strings.Join(c.base(), " ")}
 	t.Duration = max(c.Duration, time.Millisecond) + time.Millisecond
-	times := []time.Duration{0}
+	times, window := []time.Duration{0}, c.window()
 	for at := window; at < c.Duration-window/2; at += window {
 		times = append(times, at)
 	}
@@ -254,6 +258,7 @@ func (c *Conditions) lows(w way) []time.Duration {
 	if c.of(w).Delay.Samples == 0 {
 		least = c.RTT.Min / 2
 	}
+	window := c.window()
 	all := make([]time.Duration, max(1, int((c.Duration-window/2)/window)+1))
 	for i := range all {
 		all[i] = -1
