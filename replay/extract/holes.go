@@ -31,6 +31,10 @@ const (
 	maxHoles  = 1024
 	mostHole  = 4096
 	mostHoles = 1 << 18
+
+	// mostUnseen bounds the lines of losses that only identifications or holes show:
+	// where identifications leap, each frame is as good as thousands of them.
+	mostUnseen = 1 << 19
 )
 
 // A receiver follows a direction whose sender is behind the tap.
@@ -223,6 +227,9 @@ func (r *receiver) usual() int {
 }
 
 func (r *receiver) row(at int64) {
+	if r.s.unlisted > 0 {
+		return
+	}
 	r.s.rows[r.w] = append(r.s.rows[r.w], passage{at: at})
 }
 

@@ -52,6 +52,8 @@ type single struct {
 	trains  [3][][]interval
 	onePeer bool // all connections are with the same one
 	guessed int  // segments in holes that are taken for lost, against mostHoles
+	// listed are the losses of frames that nobody saw, and unlisted those beyond mostUnseen.
+	listed, unlisted int
 	// unseen are acknowledgements of what the capture does not have.
 	missing      int
 	firstMissing *packet
@@ -168,6 +170,12 @@ func (s *single) finish() {
 			Text: fmt.Sprintf("%d times something was acknowledged that the capture does not have: the tap lost frames, and losses may be its own", s.missing),
 		})
 	}
+	if s.unlisted > 0 {
+		c.Artefacts = append(c.Artefacts, Artefact{
+			File: s.k.File, Kind: "unlisted", Count: s.unlisted,
+			Text: fmt.Sprintf("%d more losses are counted and have no line: packets that only missing IP identifications show, more than %d; if those do not count packets, they are none", s.unlisted, mostUnseen),
+		})
+	}
 	slices.SortStableFunc(s.c.Drops, func(x, y Drop) int { return cmp.Compare(x.At, y.At) })
 	var all [3][]int64
 	for _, v := range s.conns {
@@ -233,6 +241,13 @@ func (s *single) drop(w way, f *packet, at int64, v, data verdict) {
 	out.Data.note(data)
 	if v < probable {
 		return
+	}
+	if f == nil {
+		if s.listed >= mostUnseen {
+			s.unlisted++
+			return
+		}
+		s.listed++
 	}
 	d := Drop{Dir: w.String(), At: time.Duration(at), What: "ack", Cause: "loss", Confidence: 1}
 	if data >= probable {

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"hilnet/internal/linktest"
+	"hilnet/pcaps"
+	"hilnet/wire"
 )
 
 // With one capture the losses of segments with data (or SYN, FIN) are within one of
@@ -161,5 +165,77 @@ func TestATraceOfCenturiesIsBounded(t *testing.T) {
 	}
 	if n := len((&Conditions{Duration: time.Hour}).lows(up)); n != 360 {
 		t.Errorf("%d windows in an hour", n)
+	}
+}
+
+// Identifications that leap in every third packet, as nobody's do, make each frame as good
+// as many lost ones: those beyond the bound are counted and have no line.
+func TestLeapingIdentificationsHaveNoEndlessLines(t *testing.T) {
+	const frames, leap = 7000, 256
+	var file bytes.Buffer
+	out, err := pcaps.NewPcapWriter(&file, pcaps.PcapConfig{LinkType: pcaps.LinkTypeEthernet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	device, peer := netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.1")
+	at := pcaps.VirtualEpoch
+	put := func(up bool, id uint16, seq, ack uint32, flags wire.TCPFlags, payload string) {
+		src, dst, sport, dport := peer, device, uint16(1883), uint16(5000)
+		if up {
+			src, dst, sport, dport = dst, src, dport, sport
+		}
+		f := make([]byte, 14+20+20+len(payload))
+		wire.PutEthernet(f, wire.MAC{2, 1}, wire.MAC{2, 2}, wire.EtherTypeIPv4)
+		ip := f[14:]
+		ip[0], ip[6], ip[8], ip[9] = 0x45, 0x40, 64, 6
+		binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
+		binary.BigEndian.PutUint16(ip[4:], id)
+		s, d := src.As4(), dst.As4()
+		copy(ip[12:], s[:])
+		copy(ip[16:], d[:])
+		tcp := ip[20:]
+		binary.BigEndian.PutUint16(tcp, sport)
+		binary.BigEndian.PutUint16(tcp[2:], dport)
+		binary.BigEndian.PutUint32(tcp[4:], seq)
+		binary.BigEndian.PutUint32(tcp[8:], ack)
+		tcp[12], tcp[13] = 0x50, byte(flags)
+		binary.BigEndian.PutUint16(tcp[14:], 65535)
+		copy(tcp[20:], payload)
+		at += pcaps.Stamp(time.Millisecond)
+		if err := out.WritePacket(at, f, len(f)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(true, 1, 99, 0, wire.TCPSyn, "")
+	put(false, 1, 999, 100, wire.TCPSyn|wire.TCPAck, "")
+	put(true, 2, 100, 1000, wire.TCPAck, "")
+	id, seq := uint16(1), uint32(1000)
+	for n := range frames {
+		id++
+		if n%3 == 0 {
+			id += leap - 1
+		}
+		put(false, id, seq, 100, wire.TCPAck|wire.TCPPsh, "ab")
+		if seq += 2; n%50 == 0 {
+			put(true, uint16(n), 100, seq, wire.TCPAck, "")
+		}
+	}
+	if err := out.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	k, err := Read(t.Context(), "leaps.pcap", &file, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Single(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const more = frames/3*(leap-1) - mostUnseen
+	if i := slices.IndexFunc(c.Artefacts, func(a Artefact) bool { return a.Kind == "unlisted" }); i < 0 || c.Artefacts[i].Count < more/2 || len(c.Drops) > mostUnseen+frames {
+		t.Errorf("%d lines, %+v, down %+v", len(c.Drops), c.Artefacts, c.Down.Lost)
+	}
+	if c.Down.Lost.Max < mostUnseen {
+		t.Errorf("down %+v", c.Down.Lost)
 	}
 }
