@@ -253,20 +253,31 @@ func TestAnAddressThatOthersReachNeedsTheToken(t *testing.T) {
 			header string
 			code   int
 		}{{"", http.StatusUnauthorized}, {"Bearer wrong", http.StatusUnauthorized}, {"Bearer " + token, http.StatusOK}} {
-			r, err := http.NewRequest(http.MethodGet, "http://"+net.JoinHostPort(addr, at.Port())+"/metrics", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Header.Set("Authorization", c.header)
-			resp, err := http.DefaultClient.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = resp.Body.Close()
-			if resp.StatusCode != c.code {
-				t.Errorf("%s with %q: %d, want %d", addr, c.header, resp.StatusCode, c.code)
+			if code := ask(t, net.JoinHostPort(addr, at.Port()), "/metrics", c.header); code != c.code {
+				t.Errorf("%s with %q: %d, want %d", addr, c.header, code, c.code)
 			}
 		}
 	}
+	for end := time.Now().Add(time.Minute); ask(t, at.Host, "/report", "Bearer "+token) != http.StatusOK; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the run is not over")
+		}
+	}
 	s.ends(t, exitPass)
+}
+
+// ask returns the status of an answer to a request with credentials.
+func ask(t *testing.T, host, path, authorization string) int {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://"+host+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", authorization)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
 }
